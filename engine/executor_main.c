@@ -1,0 +1,548 @@
+/*
+ * isoq-executor: one process that runs JavaScript for one broker, one job at a time, and nothing else.
+ *
+ * The start goes from free to locked: V8 starts and runs one job of our own, so that every file, library and
+ * symbol it ever wants is loaded; then sandbox_enter() takes the process's rights away; then HELLO says so.
+ * What comes from the broker is read only afterwards.
+ *
+ * Console output is the delicate part. What a script printed must survive a SIGKILL a moment later, and a
+ * script that prints in a loop must not make one system call for each line. So the first entry of a job is
+ * written at once, and later ones are batched: by size, by time, before every wait, and, for a script that
+ * prints and then computes, by the watchdog's tick, which is a signal handler. The handlers never see a
+ * half-made batch and never write into the middle of a frame, because the main code marks every use of the
+ * batch and the socket as busy, and a handler that finds the mark does nothing. A tick that was skipped comes
+ * again.
+ *
+ * Signals: SIGUSR1 cancels (see on_cancel), the fatal ones save the console and then kill as they would have;
+ * those which a terminal or an init system sends to everybody are ignored, since the broker decides when its
+ * executors end. Without a broker there is no executor: the socket closes, and the kernel kills it as well
+ * (PR_SET_PDEATHSIG).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef ISOQ_SANITIZE
+#include <sanitizer/common_interface_defs.h>
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
+#include "engine/engine.h"
+#include "engine/executor_exit.h"
+#include "engine/sandbox.h"
+#include "worker/wire.h"
+
+#ifndef ISOQ_VERSION
+#define ISOQ_VERSION "unknown"
+#endif
+
+#define BROKER_FD 3
+#define BATCH_BYTES (16u << 10)
+#define BATCH_MS 10
+#define ERROR_NAME_MAX 1024u
+#define ERROR_TEXT_MAX (1u << 20)
+#define DYING_WHY_MAX 512u
+#define RESULT_BUFFER_KEPT (1u << 20)
+#define FATAL_STACK_BYTES (64u << 10)
+
+/* The main code and the signal handlers share this; `busy` says whose it is. */
+static struct {
+  volatile sig_atomic_t busy;       /* the main code, or a handler, uses what follows or the socket */
+  volatile sig_atomic_t job;        /* number of the job that was received and not answered yet; 0: none */
+  volatile sig_atomic_t cancel_job; /* number of the job that shall be cancelled; 0: none */
+  int64_t written_ms; /* when the console was last written, CLOCK_MONOTONIC; 0: not in this job */
+  size_t batch_len;   /* of the CONSOLE payload that waits in `batch` */
+  uint8_t batch[WIRE_HEADER_SIZE + BATCH_BYTES];
+} console;
+
+/* ---- the socket
+ * --------------------------------------------------------------------------------------------- */
+
+static void acquire(void) {
+  console.busy = 1;
+  atomic_signal_fence(memory_order_seq_cst);
+}
+
+static void release(void) {
+  atomic_signal_fence(memory_order_seq_cst);
+  console.busy = 0;
+}
+
+/* Writes all of it, or ends the process: without a broker there is nobody to run for. Async-signal-safe. */
+static void broker_write(const void *head, size_t head_len, const void *tail, size_t tail_len) {
+  struct iovec iov[2] = {{(void *)(uintptr_t)head, head_len}, {(void *)(uintptr_t)tail, tail_len}};
+  size_t left = head_len + tail_len;
+
+  while (left > 0) {
+    ssize_t n = writev(BROKER_FD, iov, 2);
+
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) _exit(EXECUTOR_EXIT_BROKER_GONE);
+    left -= (size_t)n;
+    for (size_t i = 0; i < 2; i++) {
+      size_t done = (size_t)n < iov[i].iov_len ? (size_t)n : iov[i].iov_len;
+
+      if (done > 0) iov[i].iov_base = (uint8_t *)iov[i].iov_base + done;
+      iov[i].iov_len -= done;
+      n -= (ssize_t)done;
+    }
+  }
+}
+
+/* 1: all of it; 0: the end, before the first byte; -EPIPE: the end, in the middle; another negative errno. */
+static int broker_read(void *buffer, size_t len) {
+  size_t got = 0;
+
+  while (got < len) {
+    ssize_t n = read(BROKER_FD, (uint8_t *)buffer + got, len - got);
+
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return -errno;
+    if (n == 0) return got == 0 ? 0 : -EPIPE;
+    got += (size_t)n;
+  }
+  return 1;
+}
+
+/* ---- the console
+ * -------------------------------------------------------------------------------------------- */
+
+static int64_t now_ms(void) {
+  struct timespec now;
+
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Writes the batch. The caller is busy. Async-signal-safe. */
+static void batch_write(void) {
+  if (console.batch_len == 0) return;
+  wire_header_encode(console.batch, WIRE_CONSOLE, (uint32_t)console.batch_len, (uint32_t)console.job);
+  broker_write(console.batch, WIRE_HEADER_SIZE + console.batch_len, NULL, 0);
+  console.batch_len = 0;
+  console.written_ms = now_ms();
+}
+
+static void console_flush(void) {
+  acquire();
+  batch_write();
+  release();
+}
+
+/* For signal handlers: false when the main code is in the middle of something. */
+static bool console_flush_from_handler(void) {
+  if (console.busy) return false;
+  console_flush();
+  return true;
+}
+
+/* An entry that is longer than a batch goes out by itself, from where it lies. The caller is busy. */
+static void entry_write(enum isoq_console_level level, struct engine_text text, bool truncated) {
+  uint8_t head[WIRE_HEADER_SIZE + WIRE_CONSOLE_ENTRY_OVERHEAD];
+  uint32_t payload = WIRE_CONSOLE_ENTRY_OVERHEAD + (uint32_t)text.len;
+
+  wire_header_encode(head, WIRE_CONSOLE, payload, (uint32_t)console.job);
+  wire_console_entry_encode(head + WIRE_HEADER_SIZE, level, truncated, (uint32_t)text.len);
+  broker_write(head, sizeof(head), text.data, text.len);
+  console.written_ms = now_ms();
+}
+
+static size_t utf8_cut(const char *data, size_t len, size_t max) {
+  if (len <= max) return len;
+  while (max > 0 && ((unsigned char)data[max] & 0xC0) == 0x80)
+    max--;
+  return max;
+}
+
+static void host_console(void *ctx, enum isoq_console_level level, struct engine_text text, bool truncated) {
+  size_t max = wire_type_max(WIRE_CONSOLE) - WIRE_CONSOLE_ENTRY_OVERHEAD;
+  size_t len = utf8_cut(text.data, text.len, max);
+
+  (void)ctx;
+  truncated = truncated || len < text.len;
+  text.len = len;
+  acquire();
+  if (WIRE_CONSOLE_ENTRY_OVERHEAD + text.len > BATCH_BYTES - console.batch_len) batch_write();
+  if (WIRE_CONSOLE_ENTRY_OVERHEAD + text.len > BATCH_BYTES) {
+    entry_write(level, text, truncated);
+  } else {
+    uint8_t *at = console.batch + WIRE_HEADER_SIZE + console.batch_len;
+
+    wire_console_entry_encode(at, level, truncated, (uint32_t)text.len);
+    if (text.len > 0) memcpy(at + WIRE_CONSOLE_ENTRY_OVERHEAD, text.data, text.len);
+    console.batch_len += WIRE_CONSOLE_ENTRY_OVERHEAD + text.len;
+    if (console.written_ms == 0 || now_ms() - console.written_ms >= BATCH_MS) batch_write();
+  }
+  release();
+}
+
+static void host_ignore_console(void *ctx, enum isoq_console_level level, struct engine_text text,
+                                bool truncated) {
+  (void)ctx, (void)level, (void)text, (void)truncated;
+}
+
+/* ---- the rest of the engine's host
+ * ---------------------------------------------------------------------------- */
+
+static void host_wait(void *ctx, int64_t timeout_ms) {
+  struct pollfd fd = {.fd = BROKER_FD, .events = POLLIN | POLLRDHUP};
+
+  (void)ctx;
+  console_flush();
+  if (poll(&fd, 1, timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms) <= 0) return;
+  if (fd.revents & (POLLHUP | POLLRDHUP | POLLERR | POLLNVAL)) _exit(EXECUTOR_EXIT_BROKER_GONE);
+  /* Nothing may be sent during a job. */
+  _exit(EXECUTOR_EXIT_PROTOCOL);
+}
+
+/* In a signal handler. */
+static void host_tick(void *ctx) {
+  (void)ctx;
+  console_flush_from_handler();
+  /* Again, because the signal may have come before the engine had a job that it could cancel. */
+  if (console.cancel_job == console.job) engine_cancel(ISOQ_STATUS_CANCELLED, "cancelled");
+}
+
+/* On V8's stack, with a heap that may be unusable: no malloc. */
+static void host_dying(void *ctx, enum isoq_status status, const char *why) {
+  bool oom = status == ISOQ_STATUS_OOM;
+  size_t why_len = why == NULL ? 0 : strlen(why), len;
+  uint8_t frame[1024];
+  struct wire_dying dying = {.status = oom ? ISOQ_STATUS_OOM : ISOQ_STATUS_CRASHED};
+
+  (void)ctx;
+  dying.why = (struct wire_text){why, utf8_cut(why, why_len, DYING_WHY_MAX)};
+  /* Busy: a frame is half written, and the exit code alone has to tell. */
+  if (console_flush_from_handler() && wire_dying_encode(frame, &len, (uint32_t)console.job, &dying) == 0) {
+    acquire();
+    broker_write(frame, len, NULL, 0);
+  }
+  _exit(oom ? EXECUTOR_EXIT_OOM : EXECUTOR_EXIT_CRASHED);
+}
+
+/* ---- signals
+ * ------------------------------------------------------------------------------------------------ */
+
+/*
+ * SIGUSR1 by sigqueue() names the job in its value; it cannot hit another one, however late or early it
+ * arrives. By plain kill(), it is for the job that was received and not answered.
+ */
+static void on_cancel(int signal, siginfo_t *info, void *context) {
+  sig_atomic_t job = info->si_code == SI_QUEUE ? info->si_value.sival_int : console.job;
+  int saved_errno = errno;
+
+  (void)signal, (void)context;
+  if (job != 0) console.cancel_job = job;
+  if (job != 0 && job == console.job) engine_cancel(ISOQ_STATUS_CANCELLED, "cancelled");
+  errno = saved_errno;
+}
+
+/* The default action is back (SA_RESETHAND), and the signal waits until this handler returns. */
+static void on_fatal(int signal) {
+  console_flush_from_handler();
+  raise(signal);
+}
+
+static int set_up_signals(void) {
+  static const int ignored[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+  static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGABRT, SIGFPE};
+  static uint8_t fatal_stack[FATAL_STACK_BYTES];
+  struct sigaction action = {.sa_sigaction = on_cancel, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+  stack_t stack = {.ss_sp = fatal_stack, .ss_size = sizeof(fatal_stack)};
+  sigset_t none;
+
+  sigemptyset(&none);
+  if (sigprocmask(SIG_SETMASK, &none, NULL) < 0) return -errno;
+  if (sigaction(SIGUSR1, &action, NULL) < 0) return -errno;
+  action = (struct sigaction){.sa_handler = SIG_IGN};
+  for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+    if (sigaction(ignored[i], &action, NULL) < 0) return -errno;
+  if (SANITIZED) return 0; /* the sanitizers report these signals by handlers of their own */
+
+  if (sigaltstack(&stack, NULL) < 0) return -errno;
+  action = (struct sigaction){.sa_handler = on_fatal, .sa_flags = SA_ONSTACK | (int)SA_RESETHAND};
+  for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+    if (sigaction(fatal[i], &action, NULL) < 0) return -errno;
+  return 0;
+}
+
+/* ---- jobs
+ * --------------------------------------------------------------------------------------------------- */
+
+static struct wire_text text_of(const char *text, size_t max) {
+  if (text == NULL) return (struct wire_text){"", 0};
+  return (struct wire_text){text, utf8_cut(text, strlen(text), max)};
+}
+
+static struct wire_result result_of(const struct execution_result *out) {
+  return (struct wire_result){
+      .status = out->status,
+      .result_type = out->result_type,
+      .has_result = out->result != NULL,
+      .result = {out->result, out->result_len},
+      .stdout_truncated = out->stdout_truncated,
+      .stderr_truncated = out->stderr_truncated,
+      .has_error = out->error.name != NULL || out->error.message != NULL,
+      .error_name = text_of(out->error.name, ERROR_NAME_MAX),
+      .error_message = text_of(out->error.message, ERROR_TEXT_MAX),
+      .error_stack = text_of(out->error.stack, ERROR_TEXT_MAX),
+      .error_line = out->error.line > 0 ? out->error.line : 0,
+      .error_column = out->error.column > 0 ? out->error.column : 0,
+      .execution_time_ms = out->execution_time_ms,
+      .cpu_time_ms = out->cpu_time_ms,
+      .peak_memory_bytes = out->peak_memory_bytes,
+  };
+}
+
+/* A failure which the engine has no result for. */
+static struct wire_result result_of_failure(enum isoq_status status, const char *name, const char *message) {
+  return (struct wire_result){
+      .status = status,
+      .has_error = true,
+      .error_name = text_of(name, ERROR_NAME_MAX),
+      .error_message = text_of(message, ERROR_TEXT_MAX),
+  };
+}
+
+static void send_result(const struct wire_result *result) {
+  static struct wire_buffer buffer;
+  int r = wire_result_encode(&buffer, (uint32_t)console.job, result);
+
+  if (r == -EMSGSIZE) {
+    struct wire_result smaller = *result;
+
+    /* Only the value can be that large, whatever limit the job came with: the error's texts are cut. */
+    smaller.status = ISOQ_STATUS_OUTPUT_LIMIT;
+    smaller.result_type = ISOQ_TYPE_NONE;
+    smaller.has_result = false;
+    smaller.has_error = true;
+    smaller.error_name = text_of("OutputLimitError", ERROR_NAME_MAX);
+    smaller.error_message = text_of("the result is larger than any limit allows", ERROR_TEXT_MAX);
+    wire_buffer_reset(&buffer, RESULT_BUFFER_KEPT);
+    r = wire_result_encode(&buffer, (uint32_t)console.job, &smaller);
+  }
+  if (r < 0) host_dying(NULL, ISOQ_STATUS_OOM, "no memory for the result");
+  acquire();
+  batch_write();
+  broker_write(buffer.data, buffer.len, NULL, 0);
+  release();
+  wire_buffer_reset(&buffer, RESULT_BUFFER_KEPT);
+}
+
+static void run_job(const struct wire_job *message) {
+  static const struct engine_host host = {
+      .console = host_console, .wait = host_wait, .tick = host_tick, .dying = host_dying};
+  struct runtime_config config = {
+      .max_heap_size_bytes = message->max_heap_bytes,
+      .timeout_ms = message->timeout_ms,
+      .cpu_ms = message->cpu_ms,
+      .capture_console = message->capture_console,
+      .max_output_bytes = message->max_output_bytes,
+      .max_result_bytes = message->max_result_bytes,
+      .max_timers = message->max_timers,
+      .has_seed = message->has_seed,
+      .seed = message->seed,
+  };
+  struct engine_job job = {
+      .code = {message->code.data, message->code.len},
+      .code_is_json = message->code_is_json,
+      .input = {message->input.data, message->input.len},
+  };
+  struct execution_result out = {0};
+  struct wire_result result;
+  int r = 0;
+
+  console.written_ms = 0;
+  if (console.cancel_job == console.job) {
+    result = result_of_failure(ISOQ_STATUS_CANCELLED, "CancelledError", "cancelled before it started");
+  } else {
+    r = engine_run(&job, &config, &host, &out);
+    if (r == 0)
+      result = result_of(&out);
+    else if (r == -ENOMEM)
+      result = result_of_failure(ISOQ_STATUS_OOM, "MemoryError", "out of memory: the job could not start");
+    else
+      result = result_of_failure(ISOQ_STATUS_CRASHED, "EngineError", "the engine refused the job");
+  }
+  send_result(&result);
+  execution_result_free(&out);
+}
+
+/* One frame of the broker after the other. Returns the exit code. */
+static int serve(void) {
+  uint8_t head[WIRE_HEADER_SIZE];
+  struct wire_header header;
+  struct wire_job job;
+  uint8_t *payload = NULL;
+  uint32_t last_job = 0;
+  int r;
+
+  for (;;) {
+    r = broker_read(head, sizeof(head));
+    if (r == 0) return EXECUTOR_EXIT_OK;
+    if (r < 0) return EXECUTOR_EXIT_BROKER_GONE;
+    if (wire_header_decode(head, &header) < 0 || header.type != WIRE_JOB || header.job <= last_job)
+      return EXECUTOR_EXIT_PROTOCOL;
+    last_job = header.job;
+    console.job = (sig_atomic_t)header.job;
+
+    payload = malloc(header.length > 0 ? header.length : 1);
+    if (payload == NULL) host_dying(NULL, ISOQ_STATUS_OOM, "no memory for the job");
+    r = header.length > 0 ? broker_read(payload, header.length) : 1;
+    if (r == 1 && wire_job_decode(payload, header.length, &job) < 0) r = -EBADMSG;
+    if (r != 1) break;
+    run_job(&job);
+    console.job = 0;
+    free(payload);
+  }
+  free(payload);
+  return r == -EBADMSG ? EXECUTOR_EXIT_PROTOCOL : EXECUTOR_EXIT_BROKER_GONE;
+}
+
+/* ---- the start
+ * ---------------------------------------------------------------------------------------------- */
+
+/* What V8, ICU and libc load lazily: formatting of objects, time zone, locale, timers, WebAssembly, error
+ * stacks. */
+static const char warm_up_code[] =
+    "console.log({list: [1, 'two', new Map([[3, 4n]])], error: new Error('warm')});\n"
+    "await new Promise((resolve) => setTimeout(resolve, 1));\n"
+    "new Date(0).toString() + new Date(0).toLocaleString() + 'a'.localeCompare('\\u00e4') +\n"
+    "    (1234.5).toLocaleString() + 'e\\u0301'.normalize('NFC') + 'I'.toLocaleLowerCase() + Math.random() "
+    "+\n"
+    "    new Intl.DateTimeFormat('en-US', {timeZone: 'Europe/Berlin', timeZoneName: 'long'}).format(0) +\n"
+    "    /(?<year>\\p{Number}+)/u.exec('1970').groups.year +\n"
+    "    (typeof WebAssembly === 'object' ? WebAssembly.validate(new Uint8Array([0,97,115,109,1,0,0,0])) : "
+    "'') +\n"
+    "    JSON.stringify([input]);\n";
+
+static int warm_up(void) {
+  static const struct engine_host host = {.console = host_ignore_console, .wait = host_wait};
+  struct runtime_config config = runtime_config_default();
+  struct engine_job job = {.code = {warm_up_code, sizeof(warm_up_code) - 1}, .input = {"{\"a\":[1]}", 9}};
+  struct execution_result out = {0};
+  int r = engine_run(&job, &config, &host, &out);
+
+  if (r < 0) {
+    fprintf(stderr, "isoq-executor: the warm-up job did not run: %s\n", strerror(-r));
+  } else if (!out.success) {
+    fprintf(stderr, "isoq-executor: the warm-up job ended with %s: %s\n", isoq_status_name(out.status),
+            out.error.message != NULL ? out.error.message : "no message");
+    r = -EPROTO;
+  }
+  execution_result_free(&out);
+  return r;
+}
+
+/* The broker passes no environment. What somebody else passed is not for scripts, or for whoever breaks V8.
+ */
+static void forget_environment(void) {
+  extern char **environ;
+
+  for (char **entry = environ; entry != NULL && *entry != NULL; entry++)
+    explicit_bzero(*entry, strlen(*entry));
+  clearenv();
+}
+
+static bool broker_socket_is_there(void) {
+  int type = 0, domain = 0, flags = fcntl(BROKER_FD, F_GETFL);
+  socklen_t type_len = sizeof(type), domain_len = sizeof(domain);
+
+  if (getsockopt(BROKER_FD, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0 ||
+      getsockopt(BROKER_FD, SOL_SOCKET, SO_DOMAIN, &domain, &domain_len) < 0)
+    return false;
+  /* The mode is shared with whoever made the socket; here, every write waits. */
+  return type == SOCK_STREAM && domain == AF_UNIX && flags >= 0 &&
+         fcntl(BROKER_FD, F_SETFL, flags & ~O_NONBLOCK) == 0;
+}
+
+static int lock_down(bool unlocked, struct sandbox_report *report) {
+  const struct sandbox_options options = {.highest_fd = BROKER_FD, .lenient = SANITIZED};
+  char error[256];
+
+  /* Whatever the engine left open: nothing of it is needed. */
+  closefrom(BROKER_FD + 1);
+#ifdef ISOQ_SANITIZE
+  __sanitizer_sandbox_on_notify(NULL);
+#endif
+  if (unlocked) {
+    *report = (struct sandbox_report){.text = "none"};
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  } else if (sandbox_enter(&options, report, error, sizeof(error)) < 0) {
+    fprintf(stderr, "isoq-executor: %s\n", error);
+    fprintf(stderr,
+            "isoq-executor: it does not run scripts without the sandbox, unless started with --unlocked\n");
+    return -EPERM;
+  }
+  close(0);
+  close(1);
+  if (!unlocked && !SANITIZED) close(2);
+  return 0;
+}
+
+static void send_hello(const struct sandbox_report *report) {
+  struct wire_buffer buffer = {0};
+  struct wire_hello hello = {
+      .protocol = WIRE_PROTOCOL_VERSION,
+      .locked_down = report->seccomp,
+      .v8_version = text_of(engine_v8_version(), 64),
+      .sandbox = text_of(report->text, 256),
+  };
+
+  if (wire_hello_encode(&buffer, &hello) < 0) _exit(EXECUTOR_EXIT_OOM);
+  broker_write(buffer.data, buffer.len, NULL, 0);
+  wire_buffer_free(&buffer);
+}
+
+static const char usage[] = "usage: isoq-executor [--unlocked]\n"
+                            "Runs JavaScript for `isoq`, which starts it and talks to it over descriptor 3.\n"
+                            "  --unlocked   without the sandbox: for debugging only\n"
+                            "  --version    print the versions\n";
+
+int main(int argc, char **argv) {
+  struct sandbox_report report;
+  bool unlocked = false;
+  int r;
+
+  for (int i = 1; i < argc; i++) {
+    if (strcmp(argv[i], "--unlocked") == 0) {
+      unlocked = true;
+    } else if (strcmp(argv[i], "--version") == 0) {
+      printf("isoq-executor %s, V8 %s\n", ISOQ_VERSION, engine_v8_version());
+      return 0;
+    } else if (strcmp(argv[i], "--help") == 0) {
+      fputs(usage, stdout);
+      return 0;
+    } else {
+      fprintf(stderr, "isoq-executor: unknown argument '%s'\n%s", argv[i], usage);
+      return EXECUTOR_EXIT_USAGE;
+    }
+  }
+  if (!broker_socket_is_there()) {
+    fprintf(stderr, "isoq-executor: descriptor 3 is not a stream socket; `isoq` starts this program\n");
+    return EXECUTOR_EXIT_USAGE;
+  }
+  closefrom(BROKER_FD + 1);
+  forget_environment();
+  r = set_up_signals();
+  if (r == 0) r = engine_init();
+  if (r < 0) fprintf(stderr, "isoq-executor: cannot start V8: %s\n", strerror(-r));
+  if (r < 0 || warm_up() < 0) return EXECUTOR_EXIT_ENGINE;
+  if (lock_down(unlocked, &report) < 0) return EXECUTOR_EXIT_SANDBOX;
+  send_hello(&report);
+  /* Not exit(): destructors of V8 and of libraries have nothing to do here, and may want forbidden calls. */
+  _exit(serve());
+}

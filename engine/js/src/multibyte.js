@@ -1,0 +1,5 @@
+// The legacy multi-byte encodings; loaded by multibyte_lazy.js.
+
+import { createMultibyteDecoder } from '@exodus/bytes/multi-byte.js';
+
+export default { createMultibyteDecoder };

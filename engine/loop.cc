@@ -1,0 +1,260 @@
+// The event loop of one job: microtasks, V8's own tasks, timers.
+//
+// The rules are Node's. The job ends when its completion value has settled and no timer is left; it ends at once when
+// the completion value rejects, when a timer's callback throws, or when a rejection stays unhandled after the
+// microtasks have run. A completion value that is still pending when nothing is left to run can never settle, and is
+// an error right away.
+#include <poll.h>
+#include <time.h>
+
+#include <cmath>
+
+#include "engine/runtime.hh"
+#include "engine/watchdog.hh"
+
+#include <libplatform/libplatform.h>
+
+namespace isoq {
+
+int64_t MonotonicNs() {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+namespace {
+
+constexpr double kMaxDelayMs = 2147483647; // HTML's and Node's limit; what is beyond becomes 1 ms
+
+int64_t NowMs() { return MonotonicNs() / 1000000; }
+
+void Wait(Runtime *runtime, int64_t timeout_ms) {
+    if (runtime->host.wait != nullptr) {
+        runtime->host.wait(runtime->host.ctx, timeout_ms);
+        return;
+    }
+    poll(nullptr, 0, static_cast<int>(timeout_ms));
+}
+
+void RunPlatformTasks(Runtime *runtime) {
+    while (WatchdogReason() == ISOQ_STATUS_OK && v8::platform::PumpMessageLoop(runtime->platform, runtime->isolate))
+        runtime->isolate->PerformMicrotaskCheckpoint();
+}
+
+// Fails the job when a rejection was left without a handler. The completion promise is ours to report.
+bool FailOnUnhandledRejection(Runtime *runtime, Evaluation *evaluation) {
+    if (runtime->rejections.empty()) return false;
+    std::vector<Rejection> rejections = std::move(runtime->rejections);
+    runtime->rejections.clear();
+    for (Rejection &rejection : rejections) {
+        if (rejection.promise == evaluation->promise) continue;
+        SetError(runtime, rejection.reason.Get(runtime->isolate), 0, 0);
+        return true;
+    }
+    return false;
+}
+
+// Runs the first due timer, if there is one. False: its callback threw, and the job has failed.
+bool RunDueTimer(Runtime *runtime, bool *ran) {
+    std::unique_ptr<Timer> keep_alive;
+    Timer *timer = runtime->timers.TakeDue(NowMs(), &keep_alive);
+    *ran = timer != nullptr;
+    if (timer == nullptr) return true;
+    v8::HandleScope scope(runtime->isolate);
+    v8::TryCatch catcher(runtime->isolate);
+    std::vector<v8::Local<v8::Value>> arguments;
+    for (v8::Global<v8::Value> &argument : timer->arguments) arguments.push_back(argument.Get(runtime->isolate));
+    v8::Local<v8::Function> callback = timer->callback.Get(runtime->isolate);
+    if (!callback->Call(runtime->Context(), v8::Undefined(runtime->isolate), static_cast<int>(arguments.size()),
+                        arguments.data())
+             .IsEmpty())
+        return true;
+    if (!catcher.HasTerminated()) SetError(runtime, catcher.Exception(), 0, 0);
+    return false;
+}
+
+void FailUnsettled(Runtime *runtime) {
+    SetFailure(runtime->out, ISOQ_STATUS_ERROR, "UnsettledPromiseError",
+               "the script waits for a promise that can never settle: no timer and no call is pending");
+}
+
+void ReportSettled(Runtime *runtime, Evaluation *evaluation) {
+    v8::HandleScope scope(runtime->isolate);
+    v8::Local<v8::Value> value = evaluation->settled.Get(runtime->isolate);
+    if (evaluation->state == Evaluation::kRejected)
+        SetError(runtime, value, evaluation->line, evaluation->column);
+    else
+        SetResult(runtime, value);
+}
+
+} // namespace
+
+void RunLoop(Runtime *runtime, Evaluation *evaluation) {
+    v8::HandleScope scope(runtime->isolate);
+    for (;;) {
+        runtime->isolate->PerformMicrotaskCheckpoint();
+        RunPlatformTasks(runtime);
+        evaluation->Poll(runtime);
+        if (WatchdogReason() != ISOQ_STATUS_OK) return;
+        if (evaluation->state == Evaluation::kRejected) return ReportSettled(runtime, evaluation);
+        if (FailOnUnhandledRejection(runtime, evaluation)) return;
+        bool ran = false;
+        if (!runtime->timers.Empty() && !RunDueTimer(runtime, &ran)) return;
+        if (ran) continue;
+        if (runtime->timers.Empty()) break;
+        int64_t delay_ms = runtime->timers.NextDueMs() - NowMs();
+        if (delay_ms > 0) Wait(runtime, delay_ms);
+    }
+    if (evaluation->state == Evaluation::kPending) return FailUnsettled(runtime);
+    ReportSettled(runtime, evaluation);
+}
+
+void Evaluation::Poll(Runtime *runtime) {
+    if (state != kPending || promise.IsEmpty()) return;
+    v8::HandleScope scope(runtime->isolate);
+    v8::Local<v8::Promise> waited = promise.Get(runtime->isolate);
+    if (waited->State() == v8::Promise::kPending) return;
+    state = waited->State() == v8::Promise::kFulfilled ? kFulfilled : kRejected;
+    settled.Reset(runtime->isolate, waited->Result());
+}
+
+void OnPromiseReject(v8::PromiseRejectMessage message) {
+    v8::Isolate *isolate = v8::Isolate::GetCurrent();
+    Runtime *runtime = Runtime::From(isolate);
+    if (message.GetEvent() == v8::kPromiseRejectWithNoHandler) {
+        runtime->rejections.push_back({v8::Global<v8::Promise>(isolate, message.GetPromise()),
+                                       v8::Global<v8::Value>(isolate, message.GetValue())});
+    } else if (message.GetEvent() == v8::kPromiseHandlerAddedAfterReject) {
+        for (size_t i = runtime->rejections.size(); i-- > 0;) {
+            if (runtime->rejections[i].promise != message.GetPromise()) continue;
+            runtime->rejections.erase(runtime->rejections.begin() + static_cast<ptrdiff_t>(i));
+            break;
+        }
+    }
+}
+
+// ---- timers ---------------------------------------------------------------------------------------------------
+
+void Timers::Enqueue(uint32_t id, Timer *timer) {
+    Key key{timer->due_ms, next_order_++};
+    queue_[key] = id;
+    by_id_[id].second = key;
+}
+
+uint32_t Timers::Add(std::unique_ptr<Timer> timer, int64_t delay_ms, size_t limit) {
+    if (by_id_.size() >= limit) return 0;
+    while (next_id_ == 0 || by_id_.count(next_id_) != 0) next_id_++;
+    uint32_t id = next_id_++;
+    timer->due_ms = NowMs() + delay_ms;
+    Timer *raw = timer.get();
+    by_id_[id].first = std::move(timer);
+    Enqueue(id, raw);
+    return id;
+}
+
+void Timers::Remove(uint32_t id) {
+    auto found = by_id_.find(id);
+    if (found == by_id_.end()) return;
+    queue_.erase(found->second.second);
+    by_id_.erase(found);
+}
+
+Timer *Timers::TakeDue(int64_t now_ms, std::unique_ptr<Timer> *keep_alive) {
+    if (queue_.empty() || queue_.begin()->first.first > now_ms) return nullptr;
+    uint32_t id = queue_.begin()->second;
+    queue_.erase(queue_.begin());
+    auto found = by_id_.find(id);
+    Timer *timer = found->second.first.get();
+    if (timer->interval_ms == 0) {
+        *keep_alive = std::move(found->second.first);
+        by_id_.erase(found);
+        return timer;
+    }
+    // The callback may clear its own interval: run a copy.
+    v8::Isolate *isolate = v8::Isolate::GetCurrent();
+    auto copy = std::make_unique<Timer>();
+    copy->callback.Reset(isolate, timer->callback);
+    for (v8::Global<v8::Value> &argument : timer->arguments) copy->arguments.emplace_back(isolate, argument);
+    timer->due_ms = now_ms + timer->interval_ms;
+    Enqueue(id, timer);
+    *keep_alive = std::move(copy);
+    return keep_alive->get();
+}
+
+namespace {
+
+void ThrowRange(v8::Isolate *isolate, const std::string &message) {
+    isolate->ThrowException(v8::Exception::RangeError(ToV8(isolate, message)));
+}
+
+// setTimeout and setInterval: (callback, delay = 1, ...arguments) → a positive number.
+void SetTimer(const v8::FunctionCallbackInfo<v8::Value> &info, bool repeat) {
+    v8::Isolate *isolate = info.GetIsolate();
+    Runtime *runtime = Runtime::From(isolate);
+    if (info.Length() < 1 || !info[0]->IsFunction()) {
+        isolate->ThrowException(v8::Exception::TypeError(ToV8(
+            isolate, std::string(repeat ? "setInterval" : "setTimeout") + ": the callback must be a function, not " +
+                         ToUtf8(isolate, info[0]->TypeOf(isolate)))));
+        return;
+    }
+    double delay = 1;
+    if (info.Length() > 1 && !info[1]->NumberValue(runtime->Context()).To(&delay)) return;
+    if (!(delay >= 1 && delay <= kMaxDelayMs)) delay = 1;
+    auto timer = std::make_unique<Timer>();
+    timer->callback.Reset(isolate, info[0].As<v8::Function>());
+    for (int i = 2; i < info.Length(); i++) timer->arguments.emplace_back(isolate, info[i]);
+    timer->interval_ms = repeat ? static_cast<int64_t>(delay) : 0;
+    uint32_t id = runtime->timers.Add(std::move(timer), static_cast<int64_t>(delay), runtime->config.max_timers);
+    if (id == 0)
+        return ThrowRange(isolate, "too many timers: " + std::to_string(runtime->config.max_timers) +
+                                       " are pending (max_timers)");
+    info.GetReturnValue().Set(id);
+}
+
+void SetTimeout(const v8::FunctionCallbackInfo<v8::Value> &info) { SetTimer(info, false); }
+
+void SetInterval(const v8::FunctionCallbackInfo<v8::Value> &info) { SetTimer(info, true); }
+
+void ClearTimer(const v8::FunctionCallbackInfo<v8::Value> &info) {
+    if (info.Length() < 1 || !info[0]->IsNumber()) return; // undefined, null, …: nothing to clear, as everywhere
+    double id = info[0].As<v8::Number>()->Value();
+    if (id >= 1 && id <= UINT32_MAX) Runtime::From(info.GetIsolate())->timers.Remove(static_cast<uint32_t>(id));
+}
+
+void QueueMicrotask(const v8::FunctionCallbackInfo<v8::Value> &info) {
+    v8::Isolate *isolate = info.GetIsolate();
+    if (info.Length() < 1 || !info[0]->IsFunction()) {
+        isolate->ThrowException(
+            v8::Exception::TypeError(ToV8(isolate, "queueMicrotask: the callback must be a function")));
+        return;
+    }
+    // Through a promise, so that what the callback throws is an unhandled rejection instead of vanishing.
+    v8::Local<v8::Context> context = isolate->GetCurrentContext();
+    v8::Local<v8::Promise::Resolver> resolver;
+    if (!v8::Promise::Resolver::New(context).ToLocal(&resolver)) return;
+    if (resolver->Resolve(context, v8::Undefined(isolate)).IsNothing()) return;
+    v8::Local<v8::Function> callback;
+    auto call = [](const v8::FunctionCallbackInfo<v8::Value> &inner) {
+        v8::Local<v8::Context> current = inner.GetIsolate()->GetCurrentContext();
+        v8::Local<v8::Value> ignored;
+        if (!inner.Data().As<v8::Function>()->Call(current, v8::Undefined(inner.GetIsolate()), 0, nullptr).ToLocal(&ignored))
+            return; // the exception rejects the promise
+    };
+    v8::Local<v8::Promise> done;
+    if (v8::Function::New(context, call, info[0]).ToLocal(&callback) &&
+        !resolver->GetPromise()->Then(context, callback).ToLocal(&done))
+        return; // an exception is pending
+}
+
+} // namespace
+
+void InstallTimers(Runtime *runtime, v8::Local<v8::ObjectTemplate> global) {
+    v8::Isolate *isolate = runtime->isolate;
+    SetMethod(isolate, global, "setTimeout", SetTimeout, 2, v8::None);
+    SetMethod(isolate, global, "setInterval", SetInterval, 2, v8::None);
+    SetMethod(isolate, global, "clearTimeout", ClearTimer, 1, v8::None);
+    SetMethod(isolate, global, "clearInterval", ClearTimer, 1, v8::None);
+    SetMethod(isolate, global, "queueMicrotask", QueueMicrotask, 1, v8::None);
+}
+
+} // namespace isoq
