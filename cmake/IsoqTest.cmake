@@ -1,6 +1,6 @@
 # isoq_add_test(name SOURCES f... [V8] [LIBS l...] [TIMEOUT seconds] [LABELS l...])
 #   builds a Check program and registers it with ctest. V8: it links the engine. Scripts and programs of the
-#   tree are found through the environment: ISOQ_BIN_DIR (isoq, isoq-executor), ISOQ_SOURCE_DIR.
+#   tree are found through the environment: ISOQ_TEST_BIN_DIR (isoq, isoq-executor), ISOQ_TEST_SOURCE_DIR.
 # isoq_add_test_command(name COMMAND c... [TIMEOUT seconds] [LABELS l...])
 #   registers a script with the same environment.
 # isoq_add_fuzzer(name SOURCES f... [LIBS l...])
@@ -12,9 +12,9 @@ function(_isoq_register_test name timeout labels)
     set(timeout 120)
   endif()
   set(environment
-    "ISOQ_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
-    "ISOQ_SOURCE_DIR=${PROJECT_SOURCE_DIR}"
-    "ISOQ_EXECUTOR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/isoq-executor")
+    "ISOQ_TEST_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
+    "ISOQ_TEST_SOURCE_DIR=${PROJECT_SOURCE_DIR}"
+    "ISOQ_TEST_EXECUTOR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/isoq-executor")
   if(ISOQ_SANITIZE)
     # Not detect_stack_use_after_return: V8 measures its stack by the addresses of locals.
     list(APPEND environment

@@ -49,6 +49,12 @@ redis-cli -s "$socket" PING >/dev/null
 export ISOQ_REDIS_URL=unix://$socket
 "$isoq" worker --redis "$ISOQ_REDIS_URL" </dev/null >"$dir/worker.log" 2>&1 &
 worker_pid=$!
+# A job may well come before its worker; the demo only reads better the other way round.
+for _ in {1..200}; do
+  [ "$(redis-cli -s "$socket" ZCARD 'isoq:{default}:workers')" = 0 ] || break
+  kill -0 "$worker_pid" 2>/dev/null || exit 1
+  sleep 0.05
+done
 
 code="const name = await Promise.resolve(input.name);
 console.log('hello,', name);

@@ -223,7 +223,8 @@ struct Collected {
     std::string out, err;
 };
 
-void Collect(void *ctx, isoq_console_level level, engine_text text, bool) {
+void Collect(void *ctx, isoq_console_level level, engine_text text, bool truncated) {
+    if (truncated && text.len == 0) return; // nothing of it was within the limit
     Collected *collected = static_cast<Collected *>(ctx);
     std::string &stream = isoq_console_level_stream(level) == 1 ? collected->out : collected->err;
     stream.append(text.data, text.len);

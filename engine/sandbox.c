@@ -38,6 +38,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 0x08
+#endif
+
 #define NOBODY 65534
 
 /* ---- the system calls that remain
@@ -135,6 +139,9 @@ struct sandbox_refusal {
 /* Refused with an errno: libc or V8 asks without need and copes. The kernel never carries them out. */
 static const struct sandbox_refusal SANDBOX_REFUSALS[] = {
     {SYSCALL(prctl, "naming of mappings, for /proc/.../maps", INT_IS(0, PR_SET_VMA)), EINVAL},
+    {SYSCALL(mmap, "libc's getrandom() in the vDSO asks for droppable memory once; else it calls the kernel",
+             BITS_ARE(3, MAP_TYPE, MAP_DROPPABLE)),
+     ENOMEM},
     {SYSCALL(pkey_alloc, "V8 looks whether it could protect its code pages by keys", {0}), ENOSYS},
     {SYSCALL(fstat, "libc, before it first writes to stdout or stderr", {0}), EBADF},
     {SYSCALL(newfstatat, "the same, newer; a path in it is never looked at", {0}), EBADF},

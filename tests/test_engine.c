@@ -614,6 +614,7 @@ START_TEST(test_output_over_its_limit_is_cut)
     run_with("console.log('12345'); console.log('\\u00e9\\u00e9\\u00e9'); console.log('never'); console.error('e'); 1", &config);
     ck_assert(result.success);
     ck_assert_str_eq(result.stdout, "12345\n\xc3\xa9\n");
+    ck_assert_str_eq(result.stderr, "");
     ck_assert(result.stdout_truncated);
     ck_assert(result.stderr_truncated);
 }

@@ -1,0 +1,25 @@
+/* The job that a command line describes: its script, and the JSON text a producer would push. */
+#ifndef ISOQ_CLI_SCRIPT_H
+#define ISOQ_CLI_SCRIPT_H
+
+#include <stddef.h>
+
+#include "cli/cli.h"
+
+struct script {
+  char *code; /* owned, NUL-terminated after len */
+  size_t len;
+  char *payload; /* owned: the job as JSON */
+  size_t payload_len;
+  struct job *job; /* owned until taken: the payload, parsed */
+};
+
+/*
+ * Reads the script (operand, -, -e), builds the payload with all options, and checks it as a worker with
+ * these settings would. `id` goes into the job; `queue` is NULL for isoq run. CLI_OK, or CLI_USAGE after a
+ * message.
+ */
+int script_load(struct cli *cli, const char *id, const char *queue, struct script *script);
+void script_free(struct script *script);
+
+#endif

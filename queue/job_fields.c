@@ -1,0 +1,355 @@
+/*
+ * The fields of a job, one row each: the table is what is accepted, what an unknown name is compared with, and what a
+ * duplicate is found by. A field's function stores a value only when it is right, so that a job with one bad field
+ * still tells its id and reply key.
+ *
+ * Fields of later versions (retries, delays, records) are here already: their neutral values are accepted, and a value
+ * that asks for what this version does not do is refused rather than ignored. A producer who asked for a delay and got
+ * none would not notice.
+ */
+#include "queue/job_fields.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "queue/keys.h"
+#include "queue/utf8.h"
+
+#define BACKOFF_MAX_MS 86400000
+#define ATTEMPTS_MAX 1000
+#define SEED_MAX ((INT64_C(1) << 53) - 1)
+
+struct field {
+  const char *name;
+  void (*set)(struct job_parser *parser, const char *name, const struct json_value *value);
+};
+
+static const char *short_value(const struct json_value *value, char out[JOB_SHORT_FORM_MAX]) {
+  return job_short_form(value->text, value->len, out);
+}
+
+static void wrong_type(struct job_parser *parser, const char *name, const struct json_value *value,
+                       const char *wanted) {
+  char given[JOB_SHORT_FORM_MAX];
+  job_invalid(parser, "%s: %s is not %s", name, short_value(value, given), wanted);
+}
+
+/* ---- numbers ------------------------------------------------------------------------------------------------ */
+
+/* 1: an integer that fits; 0: a number that is one but does not fit; -1: no integer. */
+static int integer_of(const struct json_value *value, int64_t *out) {
+  if (json_object_is_type(value->object, json_type_double)) {
+    const double number = json_object_get_double(value->object);
+    if (!isfinite(number)) return 0;
+    if (number != floor(number)) return -1;
+    if (fabs(number) > (double)SEED_MAX) return 0;
+    *out = (int64_t)number;
+    return 1;
+  }
+  if (!json_object_is_type(value->object, json_type_int)) return -1;
+  /* json-c clamps what does not fit, so the text decides. It ends where no digit follows. */
+  errno = 0;
+  *out = strtoll(value->text, NULL, 10);
+  return errno != ERANGE;
+}
+
+static bool integer_in(struct job_parser *parser, const char *name, const struct json_value *value,
+                       struct job_limit limit, int64_t *out) {
+  char given[JOB_SHORT_FORM_MAX];
+  int64_t number = 0;
+  const int kind = integer_of(value, &number);
+
+  if (kind < 0) {
+    job_invalid(parser, "%s: %s is not an integer; give one from %" PRId64 " to %" PRId64, name,
+                short_value(value, given), limit.min, limit.max);
+    return false;
+  }
+  if (kind == 0) {
+    job_invalid(parser, "%s: %s is out of range; give an integer from %" PRId64 " to %" PRId64, name,
+                short_value(value, given), limit.min, limit.max);
+    return false;
+  }
+  if (number > limit.max) {
+    job_invalid(parser, "%s: %s is over this worker's maximum %" PRId64, name, short_value(value, given), limit.max);
+    return false;
+  }
+  if (number < limit.min) {
+    job_invalid(parser, "%s: %s is under the minimum %" PRId64, name, short_value(value, given), limit.min);
+    return false;
+  }
+  *out = number;
+  return true;
+}
+
+#define NUMBER_FIELD(field, type)                                                                                    \
+  static void set_##field(struct job_parser *parser, const char *name, const struct json_value *value) {             \
+    int64_t number;                                                                                                  \
+    if (integer_in(parser, name, value, parser->limits->field, &number)) parser->job->field = (type)number;          \
+  }
+NUMBER_FIELD(timeout_ms, uint32_t)
+NUMBER_FIELD(cpu_ms, uint32_t)
+NUMBER_FIELD(memory_mb, uint32_t)
+NUMBER_FIELD(max_output_bytes, uint64_t)
+NUMBER_FIELD(reply_ttl_s, uint32_t)
+
+static void set_seed(struct job_parser *parser, const char *name, const struct json_value *value) {
+  int64_t number;
+  if (!integer_in(parser, name, value, (struct job_limit){0, 0, SEED_MAX}, &number)) return;
+  parser->job->has_seed = true;
+  parser->job->seed = (uint64_t)number;
+}
+
+/* ---- strings ------------------------------------------------------------------------------------------------ */
+
+/* A string without control characters, min to max bytes long; NULL when it is something else (and noted). */
+static const char *plain_string(struct job_parser *parser, const char *name, const struct json_value *value,
+                                size_t min, size_t max) {
+  char given[JOB_SHORT_FORM_MAX];
+  if (!json_object_is_type(value->object, json_type_string)) {
+    wrong_type(parser, name, value, "a string");
+    return NULL;
+  }
+  const char *text = json_object_get_string(value->object);
+  const size_t len = (size_t)json_object_get_string_len(value->object);
+  if (len < min || len > max) {
+    job_invalid(parser, "%s: %s is %zu bytes long; %zu to %zu are allowed", name, short_value(value, given), len, min,
+                max);
+    return NULL;
+  }
+  for (size_t i = 0; i < len; i++)
+    if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
+      job_invalid(parser, "%s: %s holds a control character", name, short_value(value, given));
+      return NULL;
+    }
+  return text;
+}
+
+static void set_id(struct job_parser *parser, const char *name, const struct json_value *value) {
+  char given[JOB_SHORT_FORM_MAX];
+  parser->id_given = true;
+  if (json_object_is_type(value->object, json_type_string)) {
+    const char *id = json_object_get_string(value->object);
+    const size_t len = (size_t)json_object_get_string_len(value->object);
+    if (job_id_valid(id, len)) {
+      memcpy(parser->job->id, id, len + 1);
+      return;
+    }
+  }
+  job_invalid(parser, "%s: %s is no id; an id is a string of 1 to %d letters, digits and . _ : -", name,
+              short_value(value, given), JOB_ID_MAX);
+}
+
+static void set_tenant(struct job_parser *parser, const char *name, const struct json_value *value) {
+  const char *tenant = plain_string(parser, name, value, 0, JOB_TENANT_MAX);
+  if (tenant) memcpy(parser->job->tenant, tenant, strlen(tenant) + 1);
+}
+
+static void set_reply_to(struct job_parser *parser, const char *name, const struct json_value *value) {
+  char given[JOB_SHORT_FORM_MAX];
+  const char *key = plain_string(parser, name, value, 1, JOB_REPLY_TO_MAX);
+  if (!key) return;
+  if (parser->prefix && key_is_reserved(parser->prefix, parser->queue, key)) {
+    job_invalid(parser, "%s: %s is one of isoq's own keys; name a key outside %s:{...}, or one below %s:{%s}:reply:",
+                name, short_value(value, given), parser->prefix, parser->prefix, parser->queue);
+    return;
+  }
+  parser->job->reply_to = strdup(key);
+  if (!parser->job->reply_to) parser->no_memory = true;
+}
+
+static void set_code(struct job_parser *parser, const char *name, const struct json_value *value) {
+  if (!json_object_is_type(value->object, json_type_string)) {
+    wrong_type(parser, name, value, "a string; code is JavaScript text such as \"2 + 2\"");
+    return;
+  }
+  const int64_t len = json_object_get_string_len(value->object);
+  if (len > parser->limits->max_code_bytes) {
+    job_invalid(parser, "%s: %" PRId64 " bytes are over this worker's maximum %" PRId64, name, len,
+                parser->limits->max_code_bytes);
+    return;
+  }
+  parser->job->code = (struct job_span){value->text, value->len};
+}
+
+/* ---- JSON that is passed on --------------------------------------------------------------------------------- */
+
+static bool json_fits(struct job_parser *parser, const char *name, const struct json_value *value) {
+  if ((int64_t)value->len <= parser->limits->max_input_bytes) return true;
+  job_invalid(parser, "%s: %zu bytes of JSON are over this worker's maximum %" PRId64, name, value->len,
+              parser->limits->max_input_bytes);
+  return false;
+}
+
+static void set_input(struct job_parser *parser, const char *name, const struct json_value *value) {
+  if (json_fits(parser, name, value)) parser->job->input = (struct job_span){value->text, value->len};
+}
+
+static void set_metadata(struct job_parser *parser, const char *name, const struct json_value *value) {
+  if (!json_object_is_type(value->object, json_type_object)) {
+    wrong_type(parser, name, value, "an object");
+    return;
+  }
+  if (json_fits(parser, name, value)) parser->job->metadata = (struct job_span){value->text, value->len};
+}
+
+/* ---- the rest ----------------------------------------------------------------------------------------------- */
+
+static void set_capture_console(struct job_parser *parser, const char *name, const struct json_value *value) {
+  if (!json_object_is_type(value->object, json_type_boolean))
+    wrong_type(parser, name, value, "true or false");
+  else
+    parser->job->capture_console = json_object_get_boolean(value->object);
+}
+
+static void set_bindings(struct job_parser *parser, const char *name, const struct json_value *value) {
+  char given[JOB_SHORT_FORM_MAX];
+  if (!json_object_is_type(value->object, json_type_array)) {
+    wrong_type(parser, name, value, "an array of names");
+    return;
+  }
+  if (json_object_array_length(value->object) == 0) return;
+  struct json_object *first = json_object_array_get_idx(value->object, 0);
+  const char *text = json_object_to_json_string_ext(first, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+  job_short_form(text ? text : "null", text ? strlen(text) : 4, given);
+  if (!json_object_is_type(first, json_type_string))
+    job_invalid(parser, "%s: %s is not a name; give an array of strings", name, given);
+  else
+    job_invalid(parser, "%s: unknown binding %s; this version has none, so leave the field out, or give []", name,
+                given);
+}
+
+static void later_integer(struct job_parser *parser, const char *name, const struct json_value *value, int64_t min,
+                          int64_t max, int64_t neutral, const char *what) {
+  int64_t number;
+  if (integer_in(parser, name, value, (struct job_limit){0, min, max}, &number) && number != neutral)
+    job_invalid(parser, "%s: %s are not supported by this version; leave the field out, or give %" PRId64, name, what,
+                neutral);
+}
+
+static void set_max_attempts(struct job_parser *parser, const char *name, const struct json_value *value) {
+  later_integer(parser, name, value, 1, ATTEMPTS_MAX, 1, "retries");
+}
+
+static void set_delay(struct job_parser *parser, const char *name, const struct json_value *value) {
+  later_integer(parser, name, value, 0, SEED_MAX, 0, "delayed jobs");
+}
+
+static void set_backoff_ms(struct job_parser *parser, const char *name, const struct json_value *value) {
+  int64_t number;
+  integer_in(parser, name, value, (struct job_limit){0, 0, BACKOFF_MAX_MS}, &number);
+}
+
+static void set_record(struct job_parser *parser, const char *name, const struct json_value *value) {
+  if (!json_object_is_type(value->object, json_type_boolean))
+    wrong_type(parser, name, value, "true or false");
+  else if (json_object_get_boolean(value->object))
+    job_invalid(parser, "%s: replay records are not supported by this version; leave the field out, or give false",
+                name);
+}
+
+static const struct field fields[] = {
+    {"id", set_id},
+    {"code", set_code},
+    {"input", set_input},
+    {"timeout_ms", set_timeout_ms},
+    {"cpu_ms", set_cpu_ms},
+    {"memory_mb", set_memory_mb},
+    {"max_output_bytes", set_max_output_bytes},
+    {"capture_console", set_capture_console},
+    {"bindings", set_bindings},
+    {"tenant", set_tenant},
+    {"reply_to", set_reply_to},
+    {"reply_ttl_s", set_reply_ttl_s},
+    {"max_attempts", set_max_attempts},
+    {"backoff_ms", set_backoff_ms},
+    {"delay_ms", set_delay},
+    {"run_at_ms", set_delay},
+    {"seed", set_seed},
+    {"record", set_record},
+    {"metadata", set_metadata},
+};
+#define FIELD_COUNT (sizeof fields / sizeof fields[0])
+_Static_assert(FIELD_COUNT <= 32, "job_parser.seen has 32 bits");
+
+/* ---- names -------------------------------------------------------------------------------------------------- */
+
+/* Edits from a to b, small strings only; both shorter than 32 bytes. */
+static unsigned edit_distance(const char *a, size_t a_len, const char *b, size_t b_len) {
+  unsigned row[33];
+  for (unsigned j = 0; j <= b_len; j++)
+    row[j] = j;
+  for (unsigned i = 1; i <= a_len; i++) {
+    unsigned diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b_len; j++) {
+      unsigned best = diagonal + ((a[i - 1] | 0x20) != (b[j - 1] | 0x20));
+      diagonal = row[j];
+      if (row[j] + 1 < best) best = row[j] + 1;
+      if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+      row[j] = best;
+    }
+  }
+  return row[b_len];
+}
+
+static const char *nearest_field(const char *name, size_t len) {
+  const char *nearest = NULL;
+  unsigned least = 3;
+  if (len == 0 || len > 31) return NULL;
+  for (size_t i = 0; i < FIELD_COUNT; i++) {
+    const unsigned distance = edit_distance(name, len, fields[i].name, strlen(fields[i].name));
+    if (distance < least && distance < len) {
+      least = distance;
+      nearest = fields[i].name;
+    }
+  }
+  return nearest;
+}
+
+static void unknown_field(struct job_parser *parser, const char *name, size_t len, struct job_span key_text) {
+  char given[JOB_SHORT_FORM_MAX], known[512];
+  const char *near = nearest_field(name, len);
+  size_t n = 0;
+  for (size_t i = 0; i < FIELD_COUNT; i++)
+    n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", fields[i].name);
+  job_short_form(key_text.data, key_text.len, given);
+  if (near)
+    job_invalid(parser, "%s: unknown field (did you mean \"%s\"? known fields: %s)", given, near, known);
+  else
+    job_invalid(parser, "%s: unknown field (known fields: %s)", given, known);
+}
+
+/* The field of that name when it is known and given for the first time; else NULL, with the reason noted. */
+static const struct field *claim_field(struct job_parser *parser, const char *name, size_t len,
+                                       struct job_span key_text) {
+  for (size_t i = 0; i < FIELD_COUNT; i++) {
+    if (strlen(fields[i].name) != len || memcmp(fields[i].name, name, len) != 0) continue;
+    if (parser->seen & (1u << i)) {
+      job_invalid(parser, "%s: given twice; give each field once", fields[i].name);
+      return NULL;
+    }
+    parser->seen |= 1u << i;
+    return &fields[i];
+  }
+  unknown_field(parser, name, len, key_text);
+  return NULL;
+}
+
+void job_field_set(struct job_parser *parser, const char *name, size_t name_len, struct job_span key_text,
+                   const struct json_value *value) {
+  const struct field *field = claim_field(parser, name, name_len, key_text);
+  if (field) field->set(parser, field->name, value);
+}
+
+void job_field_unusable(struct job_parser *parser, const char *name, size_t name_len, struct job_span key_text,
+                        const char *problem) {
+  const struct field *field = claim_field(parser, name, name_len, key_text);
+  if (!field) return;
+  if (strcmp(field->name, "id") == 0) parser->id_given = true;
+  job_invalid(parser, "%s: %s", field->name, problem);
+}

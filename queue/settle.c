@@ -1,0 +1,367 @@
+/*
+ * What ends a claim is kept in a list until Redis has confirmed it, and sent again after every outage. That is safe,
+ * because each step removes the payload from the claimed list first, and does nothing where it is gone. The token in
+ * done:<id> tells a settle whose answer was lost ("already") from one that came too late ("fenced").
+ *
+ * An answer that will not get better (a reply key of another type, another slot of a cluster) must not keep the job
+ * claimed for ever: the result then goes into a dead letter, which says why.
+ */
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "queue/client.h"
+#include "queue/dead_letter.h"
+#include "queue/job.h"
+#include "queue/result.h"
+
+enum settle_kind { SETTLE_RESULT, SETTLE_RETURN, SETTLE_LEAVE };
+
+struct settle {
+  struct settle *next;
+  struct queue_slot *slot;
+  enum settle_kind kind;
+  bool in_flight;
+  bool fallen_back; /* to a dead letter */
+
+  char *payload;
+  size_t payload_len;
+  char *json;
+  size_t json_len;
+  char *status;
+  char *letter; /* NULL: none */
+  size_t letter_len;
+  char *done_key, *reply_key; /* NULL: none */
+  int64_t ttl_ms;
+  char token[160];
+
+  queue_settle_fn done;
+  void *ctx;
+};
+
+static void send_one(struct settle *settle);
+
+/* ---- the list ----------------------------------------------------------------------------------------------- */
+
+static void settle_free(struct settle *settle) {
+  free(settle->payload);
+  free(settle->json);
+  free(settle->status);
+  free(settle->letter);
+  free(settle->done_key);
+  free(settle->reply_key);
+  free(settle);
+}
+
+static struct settle *settle_new(struct queue_slot *slot, enum settle_kind kind, const char *payload, size_t len,
+                                 queue_settle_fn done, void *ctx) {
+  struct settle *settle = calloc(1, sizeof *settle);
+  if (!settle) return NULL;
+  settle->payload = malloc(len + 1);
+  if (!settle->payload) {
+    settle_free(settle);
+    return NULL;
+  }
+  if (len) memcpy(settle->payload, payload, len);
+  settle->payload[len] = '\0';
+  settle->payload_len = len;
+  settle->slot = slot;
+  settle->kind = kind;
+  settle->done = done;
+  settle->ctx = ctx;
+  return settle;
+}
+
+static void enqueue(struct settle *settle) {
+  struct queue_client *client = settle->slot->client;
+  if (client->pending_last)
+    client->pending_last->next = settle;
+  else
+    client->pending = settle;
+  client->pending_last = settle;
+  client->pending_count++;
+  send_one(settle);
+}
+
+static void unlink_settle(struct settle *settle) {
+  struct queue_client *client = settle->slot->client;
+  struct settle *before = NULL;
+  for (struct settle *at = client->pending; at != settle; at = at->next)
+    before = at;
+  if (before)
+    before->next = settle->next;
+  else
+    client->pending = settle->next;
+  if (client->pending_last == settle) client->pending_last = before;
+  client->pending_count--;
+}
+
+static void finish(struct settle *settle, enum queue_settled outcome) {
+  struct queue_client *client = settle->slot->client;
+  const queue_settle_fn done = settle->done;
+  void *ctx = settle->ctx;
+  unlink_settle(settle);
+  if (settle->kind == SETTLE_LEAVE)
+    client->leaves_left--;
+  else
+    held_remove(settle->slot, settle->payload, settle->payload_len);
+  const bool left = settle->kind == SETTLE_LEAVE && client->leaves_left == 0;
+  settle_free(settle);
+  if (done) done(ctx, outcome);
+  if (left && client->leave_done) client->leave_done(client->leave_ctx, QUEUE_SETTLED);
+}
+
+/* ---- answers ------------------------------------------------------------------------------------------------ */
+
+static int64_t realtime_ms(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_REALTIME, &ts);
+  return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static int write_letter(struct settle *settle, const char *reason) {
+  char *letter;
+  size_t len;
+  const int r = dead_letter_make(settle->payload, settle->payload_len, reason, settle->json, settle->json_len,
+                                 realtime_ms(), &letter, &len);
+  if (r < 0) return r;
+  free(settle->letter);
+  settle->letter = letter;
+  settle->letter_len = len;
+  return 0;
+}
+
+/* The result cannot be published where it should be. */
+static void fall_back(struct settle *settle, const char *reason) {
+  struct queue_client *client = settle->slot->client;
+  client_note(client, "warn", "dead_letter", "queue %s: %s", settle->slot->name, reason);
+  if (write_letter(settle, reason) < 0) {
+    client_retry_later(client);
+    return;
+  }
+  settle->fallen_back = true;
+  free(settle->reply_key);
+  settle->reply_key = NULL;
+  send_one(settle);
+}
+
+static void on_settle_error(struct settle *settle, enum reply_class class, const struct redisReply *reply) {
+  char reason[320];
+  if (class == REPLY_NO_SCRIPT) {
+    send_one(settle);
+  } else if (class == REPLY_WRONG && settle->kind == SETTLE_RESULT && settle->reply_key && !settle->fallen_back) {
+    snprintf(reason, sizeof reason, "the result could not be published on reply_to: %s", reply->str);
+    fall_back(settle, reason);
+  } else if (class == REPLY_LATER || class == REPLY_WRONG) {
+    client_retry_later(settle->slot->client);
+  } /* else the link is lost: sent again when it is back */
+}
+
+static void on_result(struct settle *settle, const struct redisReply *reply) {
+  char reason[160];
+  const char *word = reply->type == REDIS_REPLY_ARRAY && reply->elements ? reply->element[0]->str : NULL;
+  if (word && strcmp(word, "reply") == 0 && reply->elements == 2) {
+    snprintf(reason, sizeof reason, "reply_to holds a %s, so the result cannot be pushed there",
+             reply->element[1]->str);
+    fall_back(settle, reason);
+  } else if (word && strcmp(word, "fenced") == 0) {
+    finish(settle, QUEUE_FENCED);
+  } else if (word && strcmp(word, "duplicate") == 0) {
+    finish(settle, QUEUE_DUPLICATE);
+  } else {
+    finish(settle, QUEUE_SETTLED); /* "settled", or "already" */
+  }
+}
+
+static void on_reply(void *ctx, const struct redisReply *reply) {
+  struct settle *settle = ctx;
+  struct queue_client *client = settle->slot->client;
+  static const char *const what[] = {"settle", "give back", "leave"};
+  settle->in_flight = false;
+  const enum reply_class class = client_classify(client, client->command, reply, what[settle->kind]);
+  if (class != REPLY_FINE)
+    on_settle_error(settle, class, reply);
+  else if (settle->kind == SETTLE_RESULT)
+    on_result(settle, reply);
+  else if (settle->kind == SETTLE_RETURN)
+    finish(settle, reply->integer == 1 ? QUEUE_SETTLED : QUEUE_FENCED);
+  else
+    finish(settle, QUEUE_SETTLED);
+}
+
+/* ---- sending ------------------------------------------------------------------------------------------------ */
+
+static void command_result(struct command *command, const struct settle *settle) {
+  const struct queue_client *client = settle->slot->client;
+  const struct queue_keys *keys = &settle->slot->keys;
+  command_script(command, &client->scripts, SCRIPT_SETTLE, 4 + !!settle->done_key + !!settle->reply_key);
+  command_text(command, keys->claimed);
+  command_text(command, keys->stats);
+  command_text(command, keys->dead);
+  command_text(command, keys->deaths);
+  if (settle->done_key) command_text(command, settle->done_key);
+  if (settle->reply_key) command_text(command, settle->reply_key);
+  command_bytes(command, settle->payload, settle->payload_len);
+  command_text(command, settle->token);
+  command_text(command, settle->status);
+  command_number(command, settle->ttl_ms);
+  command_bytes(command, settle->json, settle->json_len);
+  command_bytes(command, settle->letter ? settle->letter : "", settle->letter_len);
+  command_number(command, client->options.dead_letters_max);
+  command_text(command, settle->done_key ? "1" : "0");
+  command_text(command, settle->reply_key ? "1" : "0");
+}
+
+static void send_one(struct settle *settle) {
+  const struct queue_slot *slot = settle->slot;
+  struct queue_client *client = slot->client;
+  struct command command = {0};
+  if (!client->up || settle->in_flight) return;
+  switch (settle->kind) {
+  case SETTLE_RESULT: command_result(&command, settle); break;
+  case SETTLE_RETURN:
+    command_script(&command, &client->scripts, SCRIPT_GIVE_BACK, 2);
+    command_text(&command, slot->keys.claimed);
+    command_text(&command, slot->keys.jobs);
+    command_bytes(&command, settle->payload, settle->payload_len);
+    break;
+  case SETTLE_LEAVE:
+    if (!claim_quiet(slot)) return; /* a claim under way would be left behind; its end sends this */
+    command_script(&command, &client->scripts, SCRIPT_LEAVE, 3);
+    command_text(&command, slot->keys.workers);
+    command_text(&command, slot->keys.claimed);
+    command_text(&command, slot->keys.jobs);
+    command_text(&command, client->worker);
+    break;
+  }
+  const int r = command_send(&command, client->command, on_reply, settle);
+  settle->in_flight = r == 0;
+  if (r == -ENOMEM) client_retry_later(client);
+}
+
+void settle_send_all(struct queue_client *client) {
+  /* Nothing in this loop calls back: answers come from the event loop. */
+  for (struct settle *settle = client->pending; settle; settle = settle->next)
+    send_one(settle);
+}
+
+void settle_free_all(struct queue_client *client) {
+  while (client->pending) {
+    struct settle *next = client->pending->next;
+    settle_free(client->pending);
+    client->pending = next;
+  }
+  client->pending_last = NULL;
+}
+
+/* ---- asking ------------------------------------------------------------------------------------------------- */
+
+static int64_t ttl_ms(const struct queue_client *client, const struct job *job) {
+  const uint32_t s = job->reply_ttl_s ? job->reply_ttl_s : client->options.default_reply_ttl_s;
+  return (int64_t)s * 1000;
+}
+
+static int settle_in(struct queue_slot *slot, const struct job *job, const char *json, size_t json_len,
+                     const char *status, const char *dead_reason, queue_settle_fn done, void *ctx) {
+  struct queue_client *client = slot->client;
+  struct settle *settle = settle_new(slot, SETTLE_RESULT, job->payload, job->payload_len, done, ctx);
+  if (!settle) return -ENOMEM;
+  settle->json = malloc(json_len + 1);
+  settle->status = strdup(status);
+  settle->ttl_ms = ttl_ms(client, job);
+  snprintf(settle->token, sizeof settle->token, "%s:%" PRIu64, client->worker, ++client->claims_settled);
+  if (job->id[0] && !(settle->done_key = key_done(client->prefix, slot->name, job->id))) goto fail;
+  if (job->reply_to && !(settle->reply_key = strdup(job->reply_to))) goto fail;
+  if (!settle->json || !settle->status) goto fail;
+  memcpy(settle->json, json, json_len);
+  settle->json[json_len] = '\0';
+  settle->json_len = json_len;
+  if (!dead_reason && !job->reply_to) dead_reason = "no reply key is known"; /* nothing is dropped silently */
+  if (dead_reason && write_letter(settle, dead_reason) < 0) goto fail;
+  enqueue(settle);
+  return 0;
+fail:
+  settle_free(settle);
+  return -ENOMEM;
+}
+
+static struct queue_slot *slot_of(struct queue_client *client, const struct job *job) {
+  for (size_t i = 0; i < client->slot_count; i++)
+    if (job->queue && strcmp(client->slots[i].name, job->queue) == 0) return &client->slots[i];
+  return NULL;
+}
+
+int queue_settle(struct queue_client *client, const struct job *job, const char *json, size_t json_len,
+                 const char *status, const char *dead_reason, queue_settle_fn done, void *ctx) {
+  struct queue_slot *slot = slot_of(client, job);
+  return slot ? settle_in(slot, job, json, json_len, status, dead_reason, done, ctx) : -EINVAL;
+}
+
+int queue_give_back(struct queue_client *client, const struct job *job, queue_settle_fn done, void *ctx) {
+  struct queue_slot *slot = slot_of(client, job);
+  return slot ? settle_return(slot, job->payload, job->payload_len, done, ctx) : -EINVAL;
+}
+
+int settle_return(struct queue_slot *slot, const char *payload, size_t len, queue_settle_fn done, void *ctx) {
+  struct settle *settle = settle_new(slot, SETTLE_RETURN, payload, len, done, ctx);
+  if (!settle) return -ENOMEM;
+  enqueue(settle);
+  return 0;
+}
+
+int settle_leave(struct queue_client *client) {
+  struct settle *leaves[QUEUES_MAX];
+  for (size_t i = 0; i < client->slot_count; i++) {
+    leaves[i] = settle_new(&client->slots[i], SETTLE_LEAVE, "", 0, NULL, NULL);
+    if (leaves[i]) continue;
+    while (i-- > 0)
+      settle_free(leaves[i]);
+    return -ENOMEM;
+  }
+  client->leaves_left = client->slot_count;
+  for (size_t i = 0; i < client->slot_count; i++)
+    enqueue(leaves[i]);
+  return 0;
+}
+
+/* ---- a job that cost too many workers ----------------------------------------------------------------------- */
+
+/* It was checked when it was claimed; now only its reply key matters. */
+static const struct job_limits any_limits = {
+    .timeout_ms = {0, INT32_MIN, INT32_MAX},
+    .cpu_ms = {0, INT32_MIN, INT32_MAX},
+    .memory_mb = {0, INT32_MIN, INT32_MAX},
+    .max_output_bytes = {0, INT64_MIN, INT64_MAX},
+    .reply_ttl_s = {0, 1, INT32_MAX},
+    .max_code_bytes = INT64_MAX,
+    .max_input_bytes = INT64_MAX,
+    .max_payload_bytes = INT64_MAX,
+};
+
+int settle_worker_lost(struct queue_slot *slot, const char *payload, size_t len) {
+  const struct queue_client *client = slot->client;
+  struct job_result result = {0};
+  struct job *job = NULL;
+  char message[128], *json = NULL;
+  size_t json_len;
+
+  snprintf(message, sizeof message, "given up: %u workers died, or lost their lease, while they had this job",
+           client->options.max_worker_deaths);
+  int r = job_parse(payload, len, &any_limits, client->prefix, slot->name, &job);
+  if (r == 0) r = job_result_set_error(&result, ISOQ_STATUS_WORKER_LOST, "WorkerLost", message);
+  if (r < 0) goto out;
+  snprintf(result.worker, sizeof result.worker, "%s", client->worker);
+  result.started_at_ms = result.finished_at_ms = realtime_ms();
+  r = job_result_to_json(&result, job, &json, &json_len);
+  if (r < 0) goto out;
+  r = settle_in(slot, job, json, json_len, isoq_status_name(ISOQ_STATUS_WORKER_LOST), message, NULL, NULL);
+out:
+  job_result_free(&result);
+  job_free(job);
+  free(json);
+  return r;
+}

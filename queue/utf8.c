@@ -1,0 +1,72 @@
+/*
+ * One decoder for everything that takes bytes for text: the checker and the replacer must agree on what is valid, or
+ * a job accepted by one would be refused by the other.
+ */
+#include "queue/utf8.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+size_t utf8_step(const char *s, size_t len, bool *valid) {
+  const uint8_t lead = (uint8_t)s[0];
+  uint8_t low = 0x80, high = 0xbf; /* of the second byte: what excludes overlong forms and surrogates */
+  size_t tail;
+
+  *valid = true;
+  if (lead < 0x80) return 1;
+  if (lead >= 0xc2 && lead <= 0xdf) {
+    tail = 1;
+  } else if (lead >= 0xe0 && lead <= 0xef) {
+    tail = 2;
+    if (lead == 0xe0) low = 0xa0;
+    if (lead == 0xed) high = 0x9f;
+  } else if (lead >= 0xf0 && lead <= 0xf4) {
+    tail = 3;
+    if (lead == 0xf0) low = 0x90;
+    if (lead == 0xf4) high = 0x8f;
+  } else {
+    *valid = false;
+    return 1;
+  }
+  for (size_t i = 1; i <= tail; i++) {
+    if (i >= len || (uint8_t)s[i] < low || (uint8_t)s[i] > high) {
+      *valid = false;
+      return i;
+    }
+    low = 0x80;
+    high = 0xbf;
+  }
+  return tail + 1;
+}
+
+size_t utf8_check(const char *s, size_t len) {
+  for (size_t i = 0; i < len;) {
+    bool valid;
+    const size_t step = utf8_step(s + i, len - i, &valid);
+    if (!valid) return i;
+    i += step;
+  }
+  return len;
+}
+
+char *utf8_sanitize(const char *s, size_t len, size_t *out_len) {
+  size_t bad = 0, n = 0;
+  bool valid;
+
+  for (size_t i = 0; i < len; i += utf8_step(s + i, len - i, &valid)) {
+    utf8_step(s + i, len - i, &valid);
+    bad += !valid;
+  }
+  char *out = malloc(len + bad * 3 + 1);
+  if (!out) return NULL;
+  for (size_t i = 0; i < len;) {
+    const size_t step = utf8_step(s + i, len - i, &valid);
+    memcpy(out + n, valid ? s + i : "\xef\xbf\xbd", valid ? step : 3);
+    n += valid ? step : 3;
+    i += step;
+  }
+  out[n] = '\0';
+  *out_len = n;
+  return out;
+}
