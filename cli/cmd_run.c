@@ -41,6 +41,8 @@ static int run(const struct cli *cli, const struct script *script) {
     return CLI_UNAVAILABLE;
   }
   int status = print(cli, script, &result);
+  if (result.status == ISOQ_STATUS_CANCELLED)
+    status = CLI_INTERRUPTED; /* nobody else could have asked for it */
   job_result_free(&result);
   return status;
 }

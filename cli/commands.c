@@ -30,7 +30,8 @@ const struct command commands[] = {
          "as "
          "a worker.\nIts console.log goes to stdout, console.error to stderr, and the value of its last "
          "expression to stdout after\nthem; objects and arrays as indented JSON, undefined not at all.\n",
-     .status = JOB_STATUS "  3  the script could not be run: no usable isoq-executor\n",
+     .status = JOB_STATUS "  3  the script could not be run: no usable isoq-executor\n"
+                          "  130  interrupted; the result says cancelled\n",
      .examples = {{"a file, with an input:", "isoq run report.js --input '{\"region\":\"eu-west-1\"}'"},
                   {"an expression, two seconds at most:",
                    "isoq run -e 'await Promise.resolve(6) * 7' --timeout 2000"}},

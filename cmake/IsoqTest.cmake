@@ -3,8 +3,9 @@
 #   tree are found through the environment: ISOQ_TEST_BIN_DIR (isoq, isoq-executor), ISOQ_TEST_SOURCE_DIR.
 # isoq_add_test_command(name COMMAND c... [TIMEOUT seconds] [LABELS l...])
 #   registers a script with the same environment.
-# isoq_add_fuzzer(name SOURCES f... [LIBS l...])
-#   builds a libFuzzer program; does nothing without ISOQ_FUZZ.
+# isoq_add_fuzzer(name SOURCES f... CORPUS folder [LIBS l...])
+#   builds a fuzz target: with ISOQ_FUZZ a libFuzzer program in <build>/fuzz, else a test that runs the corpus and
+#   mutations of it.
 include_guard()
 
 function(_isoq_register_test name timeout labels)
@@ -50,13 +51,17 @@ function(isoq_add_test_command name)
 endfunction()
 
 function(isoq_add_fuzzer name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "CORPUS" "SOURCES;LIBS")
   if(NOT ISOQ_FUZZ)
-    return()
+    list(APPEND arg_SOURCES fuzz/driver.c)
   endif()
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBS")
   add_executable(${name} ${arg_SOURCES})
   isoq_set_up_target(${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/fuzz")
   target_link_libraries(${name} PRIVATE ${arg_LIBS})
-  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  if(ISOQ_FUZZ)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    isoq_add_test_command(${name} COMMAND ${name} 20000 "${arg_CORPUS}")
+  endif()
 endfunction()

@@ -427,6 +427,8 @@ static const char warm_up_code[] =
     "    /(?<year>\\p{Number}+)/u.exec('1970').groups.year +\n"
     "    (typeof WebAssembly === 'object' ? WebAssembly.validate(new Uint8Array([0,97,115,109,1,0,0,0])) : "
     "'') +\n"
+    "    (typeof SharedArrayBuffer === 'function'\n"
+    "        ? Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1) : '') +\n" /* V8 counts processors */
     "    JSON.stringify([input]);\n";
 
 static int warm_up(void) {

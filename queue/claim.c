@@ -1,8 +1,9 @@
 /*
- * Claims go in rounds: each queue in order is asked by claim.lua for as many jobs as there is room, and one that
- * turns out empty is waited on with BLMOVE, on a connection of its own. So a full queue is taken from several at a
- * time, an empty one costs nothing but a blocked connection, and a lower queue is asked only after the higher ones
- * had nothing. A single BLMOVE cannot watch several queues, since each has its own slot of a cluster.
+ * Claims go in rounds: each queue in order is asked by claim.lua for as many jobs as there is room, and one
+ * that turns out empty is waited on with BLMOVE, on a connection of its own. So a full queue is taken from
+ * several at a time, an empty one costs nothing but a blocked connection, and a lower queue is asked only
+ * after the higher ones had nothing. A single BLMOVE cannot watch several queues, since each has its own slot
+ * of a cluster.
  *
  * BLMOVE has a timeout although it could wait for ever: a connection that died silently is found out by it.
  */
@@ -35,7 +36,8 @@ static void rest(struct queue_slot *slot) {
 static void deliver(struct queue_slot *slot, const struct redisReply *payload) {
   struct queue_client *client = slot->client;
   if (client->leaving) return; /* leave.lua puts back whatever is in the list */
-  held_add(slot, payload->str, payload->len); /* memory short: the job is put back later, if it is not settled by then */
+  held_add(slot, payload->str,
+           payload->len); /* memory short: the job is put back later, if it is not settled by then */
   if (client->capacity > 0) client->capacity--;
   client->delivering++;
   client->callbacks.claimed(client->callbacks.ctx, slot->name, payload->str, payload->len);
@@ -50,7 +52,7 @@ static void go_on(struct queue_client *client) {
     claim_pump(client);
 }
 
-/* ---- waiting on an empty queue ------------------------------------------------------------------------------ */
+/* ---- waiting on an empty queue ----------------------------------------------------------------------- */
 
 static void on_moved(void *ctx, const struct redisReply *reply) {
   struct queue_slot *slot = ctx;
@@ -65,18 +67,21 @@ static void on_moved(void *ctx, const struct redisReply *reply) {
 
 static void block(struct queue_slot *slot) {
   const struct queue_client *client = slot->client;
-  const uint32_t ms = client->options.lease_ms / 6 < BLOCK_MAX_MS ? client->options.lease_ms / 6 : BLOCK_MAX_MS;
+  const uint32_t ms =
+      client->options.lease_ms / 6 < BLOCK_MAX_MS ? client->options.lease_ms / 6 : BLOCK_MAX_MS;
   struct command command = {0};
   char timeout[24];
   if (room(client) == 0) return;
-  snprintf(timeout, sizeof timeout, "%u.%03u", ms / 1000, ms % 1000 ? ms % 1000 : 1); /* 0 would be for ever */
+  snprintf(timeout, sizeof timeout, "%u.%03u", ms / 1000,
+           ms % 1000 ? ms % 1000 : 1); /* 0 would be for ever */
   command_text(&command, "BLMOVE");
   command_text(&command, slot->keys.jobs);
   command_text(&command, slot->keys.claimed);
   command_text(&command, "RIGHT");
   command_text(&command, "LEFT");
   command_text(&command, timeout);
-  if (conn_send(slot->blocking, ms + BLOCK_GRACE_MS, command.argc, command.argv, command.len, on_moved, slot) < 0)
+  if (conn_send(slot->blocking, ms + BLOCK_GRACE_MS, command.argc, command.argv, command.len, on_moved,
+                slot) < 0)
     rest(slot);
   else
     slot->claim = CLAIM_BLOCKED;
@@ -100,7 +105,7 @@ void claim_unblock(struct queue_client *client) {
   }
 }
 
-/* ---- taking ------------------------------------------------------------------------------------------------- */
+/* ---- taking ------------------------------------------------------------------------------------------ */
 
 static void taken(struct queue_slot *slot, const struct redisReply *reply, unsigned asked) {
   if (reply->type != REDIS_REPLY_ARRAY) { /* nil: no lease */
@@ -169,7 +174,7 @@ bool claim_quiet(const struct queue_slot *slot) {
   return slot->claim == CLAIM_IDLE || slot->claim == CLAIM_RESTING;
 }
 
-/* ---- the blocking connection -------------------------------------------------------------------------------- */
+/* ---- the blocking connection ------------------------------------------------------------------------- */
 
 static void on_up(void *ctx) {
   struct queue_slot *slot = ctx;
@@ -185,12 +190,17 @@ static void on_down(void *ctx, const char *why) {
   struct queue_slot *slot = ctx;
   if (!slot->client->up || slot->blocking_in_trouble) return; /* the link's own message says it */
   slot->blocking_in_trouble = true;
-  client_note(slot->client, "warn", "blocking_connection", "queue %s: %s; polling meanwhile", slot->name, why);
+  client_note(slot->client, "warn", "blocking_connection", "queue %s: %s; polling meanwhile", slot->name,
+              why);
 }
 
 int claim_init(struct queue_slot *slot) {
   const struct queue_client *client = slot->client;
-  const struct conn_options options = {.base = client->base, .url = client->options.url, .name = client->worker,
-                                       .ctx = slot, .up = on_up, .down = on_down};
+  const struct conn_options options = {.base = client->base,
+                                       .url = client->options.url,
+                                       .name = client->worker,
+                                       .ctx = slot,
+                                       .up = on_up,
+                                       .down = on_down};
   return conn_new(&options, &slot->blocking);
 }

@@ -59,6 +59,7 @@ struct queue_slot { /* one queue that is served */
 
   bool reaping;
   char search_cursor[24]; /* of SCAN; "" when no search is under way */
+  bool search_again;
   char *search_pattern;
 };
 
@@ -68,7 +69,7 @@ enum reply_class {
   REPLY_NO_SCRIPT,   /* the scripts are being loaded again; ask again at once */
   REPLY_UNAVAILABLE, /* LOADING, READONLY, MASTERDOWN, UNBLOCKED…: the connections were dropped */
   REPLY_LATER,       /* BUSY, OOM, TRYAGAIN: ask again in a while */
-  REPLY_WRONG, /* anything else: will not get better by itself */
+  REPLY_WRONG,       /* anything else: will not get better by itself */
 };
 
 struct queue_client {
@@ -101,9 +102,10 @@ struct queue_client {
 /* queue.c */
 void client_note(struct queue_client *client, const char *level, const char *event, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-/* What a reply of `what` says, and what must be done about it in general: notes it, loads scripts, drops a link. */
-enum reply_class client_classify(struct queue_client *client, struct conn *conn, const struct redisReply *reply,
-                                 const char *what);
+/* What a reply of `what` says, and what must be done about it in general: notes it, loads scripts, drops a
+ * link. */
+enum reply_class client_classify(struct queue_client *client, struct conn *conn,
+                                 const struct redisReply *reply, const char *what);
 /* Every lease stands: the link is up. */
 void client_leased(struct queue_client *client);
 /* Redis answers, but a lease is too old to claim on: the link counts as down until it is renewed. */

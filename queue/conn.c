@@ -1,11 +1,11 @@
 /*
- * hiredis frees a connection by itself on some paths (errors) and not on others (our timeouts), and calls back late
- * when it is freed from within a callback. So the commands under way are kept in a list here, and forget() is the only
- * way out: it cuts the ties to hiredis first, reports each command once, and then lets hiredis do as it likes: the
- * requests that it still holds have no connection any more.
+ * hiredis frees a connection by itself on some paths (errors) and not on others (our timeouts), and calls
+ * back late when it is freed from within a callback. So the commands under way are kept in a list here, and
+ * forget() is the only way out: it cuts the ties to hiredis first, reports each command once, and then lets
+ * hiredis do as it likes: the requests that it still holds have no connection any more.
  *
- * One timer does it all, since a state has one deadline: the end of the backoff, of the attempt to connect, or of
- * the oldest command (replies come in order).
+ * One timer does it all, since a state has one deadline: the end of the backoff, of the attempt to connect,
+ * or of the oldest command (replies come in order).
  */
 #include "queue/conn.h"
 
@@ -34,7 +34,12 @@
 #define KEEPALIVE_IDLE_S 15
 #define UNACKNOWLEDGED_MAX_MS 10000
 
-enum conn_state { CONN_WAITING, CONN_RESOLVING, CONN_CONNECTING, CONN_UP };
+enum conn_state {
+  CONN_WAITING,
+  CONN_RESOLVING,
+  CONN_CONNECTING,
+  CONN_UP
+};
 
 struct request {
   struct conn *conn; /* NULL: reported as lost; hiredis still points here */
@@ -67,7 +72,7 @@ int64_t conn_now_ms(void) {
   return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* ---- the timer ---------------------------------------------------------------------------------------------- */
+/* ---- the timer --------------------------------------------------------------------------------------- */
 
 static void arm(struct conn *conn, int64_t at_ms) {
   int64_t in_ms = at_ms - conn_now_ms();
@@ -90,7 +95,7 @@ static uint32_t jittered(uint32_t ms) {
   return ms / 2 + noise % (ms + 1);
 }
 
-/* ---- losing a connection ------------------------------------------------------------------------------------ */
+/* ---- losing a connection ----------------------------------------------------------------------------- */
 
 static void release_redis(struct conn *conn, bool hiredis_frees) {
   struct redisAsyncContext *redis = conn->redis;
@@ -120,7 +125,11 @@ static void lose(struct conn *conn, const char *why, bool hiredis_frees) {
   char reason[256];
   const bool more_addresses = conn->state == CONN_CONNECTING && conn->next_address < conn->addresses.count;
   if (conn->state == CONN_WAITING) return;
-  snprintf(reason, sizeof reason, "%s", why && *why ? why : "connection lost"); /* `why` may be inside hiredis */
+  /* What hiredis makes of a handshake that fails later than at its first step. */
+  if (conn->options.url->tls && conn->state == CONN_CONNECTING && why && strcmp(why, "Success") == 0)
+    why = "the TLS handshake failed; is it a TLS port, and its certificate known here (SSL_CERT_FILE)?";
+  snprintf(reason, sizeof reason, "%s",
+           why && *why ? why : "connection lost"); /* `why` may be inside hiredis */
   conn->state = CONN_WAITING;
   forget(conn, hiredis_frees);
   if (more_addresses) {
@@ -132,9 +141,13 @@ static void lose(struct conn *conn, const char *why, bool hiredis_frees) {
   conn->options.down(conn->options.ctx, reason);
 }
 
-void conn_drop(struct conn *conn, const char *why) { lose(conn, why, false); }
+void conn_drop(struct conn *conn, const char *why) {
+  lose(conn, why, false);
+}
 
-void conn_reset_backoff(struct conn *conn) { conn->backoff_ms = BACKOFF_MIN_MS; }
+void conn_reset_backoff(struct conn *conn) {
+  conn->backoff_ms = BACKOFF_MIN_MS;
+}
 
 static void on_timer(evutil_socket_t fd, short events, void *ctx) {
   struct conn *conn = ctx;
@@ -146,7 +159,7 @@ static void on_timer(evutil_socket_t fd, short events, void *ctx) {
     conn_drop(conn, conn->state == CONN_UP ? "a command was not answered in time" : "connecting timed out");
 }
 
-/* ---- commands ----------------------------------------------------------------------------------------------- */
+/* ---- commands ---------------------------------------------------------------------------------------- */
 
 static void on_reply(struct redisAsyncContext *redis, void *reply, void *privdata) {
   struct request *request = privdata;
@@ -163,8 +176,8 @@ static void on_reply(struct redisAsyncContext *redis, void *reply, void *privdat
   free(request);
 }
 
-static int send_now(struct conn *conn, uint32_t timeout_ms, int argc, const char **argv, const size_t *argv_len,
-                    conn_reply_fn fn, void *ctx) {
+static int send_now(struct conn *conn, uint32_t timeout_ms, int argc, const char **argv,
+                    const size_t *argv_len, conn_reply_fn fn, void *ctx) {
   struct request *request = malloc(sizeof *request);
   if (!request) return -ENOMEM;
   *request = (struct request){.conn = conn, .fn = fn, .ctx = ctx, .deadline_ms = conn_now_ms() + timeout_ms};
@@ -187,7 +200,7 @@ int conn_send(struct conn *conn, uint32_t timeout_ms, int argc, const char **arg
   return send_now(conn, timeout_ms, argc, argv, argv_len, fn, ctx);
 }
 
-/* ---- setting up --------------------------------------------------------------------------------------------- */
+/* ---- setting up -------------------------------------------------------------------------------------- */
 
 /* AUTH and SELECT must succeed. */
 static void on_required(void *ctx, const struct redisReply *reply) {
@@ -221,12 +234,11 @@ static void set_up(struct conn *conn) {
   const struct redis_url *url = conn->options.url;
   char db[16];
   const char *auth[] = {"AUTH", url->user ? url->user : url->password, url->password};
-  const char *select[] = {"SELECT", db}, *name[] = {"CLIENT", "SETNAME", conn->name}, *id[] = {"CLIENT", "ID"},
-             *ping[] = {"PING"};
+  const char *select[] = {"SELECT", db}, *name[] = {"CLIENT", "SETNAME", conn->name},
+             *id[] = {"CLIENT", "ID"}, *ping[] = {"PING"};
   int r = 0;
   snprintf(db, sizeof db, "%d", url->db);
-  if (url->password)
-    r = send_now(conn, CONNECT_TIMEOUT_MS, url->user ? 3 : 2, auth, NULL, on_required, conn);
+  if (url->password) r = send_now(conn, CONNECT_TIMEOUT_MS, url->user ? 3 : 2, auth, NULL, on_required, conn);
   if (r == 0 && url->db) r = send_now(conn, CONNECT_TIMEOUT_MS, 2, select, NULL, on_required, conn);
   if (r == 0) r = send_now(conn, CONNECT_TIMEOUT_MS, 3, name, NULL, on_client_name, conn);
   if (r == 0) r = send_now(conn, CONNECT_TIMEOUT_MS, 2, id, NULL, on_client_id, conn);
@@ -321,7 +333,7 @@ static void begin(struct conn *conn) {
     conn->resolve = resolve;
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------- */
 
 int conn_new(const struct conn_options *options, struct conn **out) {
   struct conn *conn = calloc(1, sizeof *conn);
@@ -352,6 +364,10 @@ void conn_free(struct conn *conn) {
   free(conn);
 }
 
-bool conn_is_up(const struct conn *conn) { return conn->state == CONN_UP; }
+bool conn_is_up(const struct conn *conn) {
+  return conn->state == CONN_UP;
+}
 
-int64_t conn_client_id(const struct conn *conn) { return conn->client_id; }
+int64_t conn_client_id(const struct conn *conn) {
+  return conn->client_id;
+}

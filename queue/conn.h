@@ -1,10 +1,10 @@
 /*
  * One asynchronous connection to Redis that comes back by itself.
  *
- * Owns the socket, the look-up of the host, AUTH, SELECT and CLIENT SETNAME, a deadline for each command, and the
- * reconnection with jittered, doubling backoff. A connection is up when Redis has answered PING, so a server that
- * still loads its data is not. A command whose connection is lost is reported once, with a NULL reply, and is never
- * sent again from here: only its sender knows whether that is right.
+ * Owns the socket, the look-up of the host, AUTH, SELECT and CLIENT SETNAME, a deadline for each command, and
+ * the reconnection with jittered, doubling backoff. A connection is up when Redis has answered PING, so a
+ * server that still loads its data is not. A command whose connection is lost is reported once, with a NULL
+ * reply, and is never sent again from here: only its sender knows whether that is right.
  */
 #ifndef ISOQ_QUEUE_CONN_H
 #define ISOQ_QUEUE_CONN_H
@@ -43,7 +43,8 @@ bool conn_is_up(const struct conn *conn);
 /* Redis' own number of this client; 0 when it will not tell. */
 int64_t conn_client_id(const struct conn *conn);
 
-/* 0 (fn is called later, once), -ENOTCONN or -ENOMEM (it is not). An answer that takes longer drops the connection. */
+/* 0 (fn is called later, once), -ENOTCONN or -ENOMEM (it is not). An answer that takes longer drops the
+ * connection. */
 int conn_send(struct conn *conn, uint32_t timeout_ms, int argc, const char **argv, const size_t *argv_len,
               conn_reply_fn fn, void *ctx);
 

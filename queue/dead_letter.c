@@ -1,6 +1,6 @@
 /*
- * Spliced from texts rather than built as a tree: a dead letter exists to show, and to retry, just what was pushed,
- * and parsing would change it.
+ * Spliced from texts rather than built as a tree: a dead letter exists to show, and to retry, just what was
+ * pushed, and parsing would change it.
  */
 #include "queue/dead_letter.h"
 
@@ -19,9 +19,11 @@
 static char *quote(const char *text, size_t len) {
   size_t clean_len;
   char *clean = utf8_sanitize(text, len, &clean_len), *copy = NULL;
-  struct json_object *json = clean && clean_len <= INT32_MAX ? json_object_new_string_len(clean, (int)clean_len) : NULL;
+  struct json_object *json =
+      clean && clean_len <= INT32_MAX ? json_object_new_string_len(clean, (int)clean_len) : NULL;
   if (json) {
-    const char *quoted = json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+    const char *quoted =
+        json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
     copy = quoted ? strdup(quoted) : NULL;
   }
   json_object_put(json);
@@ -29,8 +31,8 @@ static char *quote(const char *text, size_t len) {
   return copy;
 }
 
-int dead_letter_make(const char *payload, size_t payload_len, const char *reason, const char *result, size_t result_len,
-                     int64_t at_ms, char **out, size_t *out_len) {
+int dead_letter_make(const char *payload, size_t payload_len, const char *reason, const char *result,
+                     size_t result_len, int64_t at_ms, char **out, size_t *out_len) {
   char *quoted = NULL, *quoted_reason = quote(reason, strlen(reason));
   int r = -ENOMEM;
   if (!quoted_reason) goto out;

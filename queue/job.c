@@ -1,11 +1,11 @@
 /*
- * The payload is read member by member: our own code sees only white space and `{ , : }` of the outermost object,
- * and json-c reads each key and value (json_text.c). So every value's own text is known, and `code`, `input` and
- * `metadata` are passed on as they came: what a C library would lose (numbers of 30 digits, duplicate keys, lone
- * surrogates) V8 or the producer still sees.
+ * The payload is read member by member: our own code sees only white space and `{ , : }` of the outermost
+ * object, and json-c reads each key and value (json_text.c). So every value's own text is known, and `code`,
+ * `input` and `metadata` are passed on as they came: what a C library would lose (numbers of 30 digits,
+ * duplicate keys, lone surrogates) V8 or the producer still sees.
  *
- * An invalid job is read to its end all the same, where there is an end: the producer waits on some reply key, and
- * the more fields are known, the likelier it hears what was wrong.
+ * An invalid job is read to its end all the same, where there is an end: the producer waits on some reply
+ * key, and the more fields are known, the likelier it hears what was wrong.
  */
 #include "queue/job.h"
 
@@ -60,8 +60,8 @@ const char *job_short_form(const char *text, size_t len, char out[JOB_SHORT_FORM
 bool job_id_valid(const char *id, size_t len) {
   for (size_t i = 0; i < len; i++) {
     const char c = id[i];
-    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-          c == ':' || c == '-'))
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+          c == '_' || c == ':' || c == '-'))
       return false;
   }
   return len >= 1 && len <= JOB_ID_MAX;
@@ -71,7 +71,7 @@ bool job_queue_name_valid(const char *name, size_t len) {
   return len <= 64 && job_id_valid(name, len) && !memchr(name, ':', len);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------ */
+/* ---- reading ----------------------------------------------------------------------------------------- */
 
 static void not_json(struct job_parser *parser, const struct json_reader *reader) {
   char problem[96];
@@ -148,7 +148,8 @@ static void read_object(struct job_parser *parser, struct json_reader *reader) {
   }
 }
 
-/* Reads what may be read: of a payload that is too long only the part that is allowed, where ids usually are. */
+/* Reads what may be read: of a payload that is too long only the part that is allowed, where ids usually are.
+ */
 static int read_payload(struct job_parser *parser) {
   struct job *job = parser->job;
   struct json_reader reader;
@@ -179,7 +180,7 @@ static int read_payload(struct job_parser *parser) {
   return r;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------------------- */
 
 static void check_whole(struct job_parser *parser) {
   struct job *job = parser->job;
@@ -193,7 +194,8 @@ static void check_whole(struct job_parser *parser) {
     job_invalid(parser, "id: missing; a job without an id must name the key of its result in reply_to");
 }
 
-static struct job *job_new(const char *payload, size_t len, const struct job_limits *limits, const char *queue) {
+static struct job *job_new(const char *payload, size_t len, const struct job_limits *limits,
+                           const char *queue) {
   struct job *job = calloc(1, sizeof *job);
   if (!job) return NULL;
   job->payload = malloc(len + 1);
@@ -215,8 +217,8 @@ static struct job *job_new(const char *payload, size_t len, const struct job_lim
   return job;
 }
 
-int job_parse(const char *payload, size_t len, const struct job_limits *limits, const char *prefix, const char *queue,
-              struct job **out) {
+int job_parse(const char *payload, size_t len, const struct job_limits *limits, const char *prefix,
+              const char *queue, struct job **out) {
   struct job_parser parser = {.limits = limits, .prefix = prefix, .queue = queue};
   parser.job = job_new(payload, len, limits, queue);
   if (!parser.job) return -ENOMEM;

@@ -1,11 +1,11 @@
 /*
- * The fields of a job, one row each: the table is what is accepted, what an unknown name is compared with, and what a
- * duplicate is found by. A field's function stores a value only when it is right, so that a job with one bad field
- * still tells its id and reply key.
+ * The fields of a job, one row each: the table is what is accepted, what an unknown name is compared with,
+ * and what a duplicate is found by. A field's function stores a value only when it is right, so that a job
+ * with one bad field still tells its id and reply key.
  *
- * Fields of later versions (retries, delays, records) are here already: their neutral values are accepted, and a value
- * that asks for what this version does not do is refused rather than ignored. A producer who asked for a delay and got
- * none would not notice.
+ * Fields of later versions (retries, delays, records) are here already: their neutral values are accepted,
+ * and a value that asks for what this version does not do is refused rather than ignored. A producer who
+ * asked for a delay and got none would not notice.
  */
 #include "queue/job_fields.h"
 
@@ -39,7 +39,7 @@ static void wrong_type(struct job_parser *parser, const char *name, const struct
   job_invalid(parser, "%s: %s is not %s", name, short_value(value, given), wanted);
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------------------ */
+/* ---- numbers ----------------------------------------------------------------------------------------- */
 
 /* 1: an integer that fits; 0: a number that is one but does not fit; -1: no integer. */
 static int integer_of(const struct json_value *value, int64_t *out) {
@@ -75,7 +75,8 @@ static bool integer_in(struct job_parser *parser, const char *name, const struct
     return false;
   }
   if (number > limit.max) {
-    job_invalid(parser, "%s: %s is over this worker's maximum %" PRId64, name, short_value(value, given), limit.max);
+    job_invalid(parser, "%s: %s is over this worker's maximum %" PRId64, name, short_value(value, given),
+                limit.max);
     return false;
   }
   if (number < limit.min) {
@@ -86,10 +87,10 @@ static bool integer_in(struct job_parser *parser, const char *name, const struct
   return true;
 }
 
-#define NUMBER_FIELD(field, type)                                                                                    \
-  static void set_##field(struct job_parser *parser, const char *name, const struct json_value *value) {             \
-    int64_t number;                                                                                                  \
-    if (integer_in(parser, name, value, parser->limits->field, &number)) parser->job->field = (type)number;          \
+#define NUMBER_FIELD(field, type)                                                                            \
+  static void set_##field(struct job_parser *parser, const char *name, const struct json_value *value) {     \
+    int64_t number;                                                                                          \
+    if (integer_in(parser, name, value, parser->limits->field, &number)) parser->job->field = (type)number;  \
   }
 NUMBER_FIELD(timeout_ms, uint32_t)
 NUMBER_FIELD(cpu_ms, uint32_t)
@@ -104,7 +105,7 @@ static void set_seed(struct job_parser *parser, const char *name, const struct j
   parser->job->seed = (uint64_t)number;
 }
 
-/* ---- strings ------------------------------------------------------------------------------------------------ */
+/* ---- strings ----------------------------------------------------------------------------------------- */
 
 /* A string without control characters, min to max bytes long; NULL when it is something else (and noted). */
 static const char *plain_string(struct job_parser *parser, const char *name, const struct json_value *value,
@@ -117,8 +118,8 @@ static const char *plain_string(struct job_parser *parser, const char *name, con
   const char *text = json_object_get_string(value->object);
   const size_t len = (size_t)json_object_get_string_len(value->object);
   if (len < min || len > max) {
-    job_invalid(parser, "%s: %s is %zu bytes long; %zu to %zu are allowed", name, short_value(value, given), len, min,
-                max);
+    job_invalid(parser, "%s: %s is %zu bytes long; %zu to %zu are allowed", name, short_value(value, given),
+                len, min, max);
     return NULL;
   }
   for (size_t i = 0; i < len; i++)
@@ -154,7 +155,8 @@ static void set_reply_to(struct job_parser *parser, const char *name, const stru
   const char *key = plain_string(parser, name, value, 1, JOB_REPLY_TO_MAX);
   if (!key) return;
   if (parser->prefix && key_is_reserved(parser->prefix, parser->queue, key)) {
-    job_invalid(parser, "%s: %s is one of isoq's own keys; name a key outside %s:{...}, or one below %s:{%s}:reply:",
+    job_invalid(parser,
+                "%s: %s is one of isoq's own keys; name a key outside %s:{...}, or one below %s:{%s}:reply:",
                 name, short_value(value, given), parser->prefix, parser->prefix, parser->queue);
     return;
   }
@@ -176,7 +178,7 @@ static void set_code(struct job_parser *parser, const char *name, const struct j
   parser->job->code = (struct job_span){value->text, value->len};
 }
 
-/* ---- JSON that is passed on --------------------------------------------------------------------------------- */
+/* ---- JSON that is passed on -------------------------------------------------------------------------- */
 
 static bool json_fits(struct job_parser *parser, const char *name, const struct json_value *value) {
   if ((int64_t)value->len <= parser->limits->max_input_bytes) return true;
@@ -197,7 +199,7 @@ static void set_metadata(struct job_parser *parser, const char *name, const stru
   if (json_fits(parser, name, value)) parser->job->metadata = (struct job_span){value->text, value->len};
 }
 
-/* ---- the rest ----------------------------------------------------------------------------------------------- */
+/* ---- the rest ---------------------------------------------------------------------------------------- */
 
 static void set_capture_console(struct job_parser *parser, const char *name, const struct json_value *value) {
   if (!json_object_is_type(value->object, json_type_boolean))
@@ -214,21 +216,22 @@ static void set_bindings(struct job_parser *parser, const char *name, const stru
   }
   if (json_object_array_length(value->object) == 0) return;
   struct json_object *first = json_object_array_get_idx(value->object, 0);
-  const char *text = json_object_to_json_string_ext(first, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+  const char *text =
+      json_object_to_json_string_ext(first, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
   job_short_form(text ? text : "null", text ? strlen(text) : 4, given);
   if (!json_object_is_type(first, json_type_string))
     job_invalid(parser, "%s: %s is not a name; give an array of strings", name, given);
   else
-    job_invalid(parser, "%s: unknown binding %s; this version has none, so leave the field out, or give []", name,
-                given);
+    job_invalid(parser, "%s: unknown binding %s; this version has none, so leave the field out, or give []",
+                name, given);
 }
 
-static void later_integer(struct job_parser *parser, const char *name, const struct json_value *value, int64_t min,
-                          int64_t max, int64_t neutral, const char *what) {
+static void later_integer(struct job_parser *parser, const char *name, const struct json_value *value,
+                          int64_t min, int64_t max, int64_t neutral, const char *what) {
   int64_t number;
   if (integer_in(parser, name, value, (struct job_limit){0, min, max}, &number) && number != neutral)
-    job_invalid(parser, "%s: %s are not supported by this version; leave the field out, or give %" PRId64, name, what,
-                neutral);
+    job_invalid(parser, "%s: %s are not supported by this version; leave the field out, or give %" PRId64,
+                name, what, neutral);
 }
 
 static void set_max_attempts(struct job_parser *parser, const char *name, const struct json_value *value) {
@@ -248,7 +251,8 @@ static void set_record(struct job_parser *parser, const char *name, const struct
   if (!json_object_is_type(value->object, json_type_boolean))
     wrong_type(parser, name, value, "true or false");
   else if (json_object_get_boolean(value->object))
-    job_invalid(parser, "%s: replay records are not supported by this version; leave the field out, or give false",
+    job_invalid(parser,
+                "%s: replay records are not supported by this version; leave the field out, or give false",
                 name);
 }
 
@@ -276,7 +280,7 @@ static const struct field fields[] = {
 #define FIELD_COUNT (sizeof fields / sizeof fields[0])
 _Static_assert(FIELD_COUNT <= 32, "job_parser.seen has 32 bits");
 
-/* ---- names -------------------------------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------------------------- */
 
 /* Edits from a to b, small strings only; both shorter than 32 bytes. */
 static unsigned edit_distance(const char *a, size_t a_len, const char *b, size_t b_len) {
@@ -346,8 +350,8 @@ void job_field_set(struct job_parser *parser, const char *name, size_t name_len,
   if (field) field->set(parser, field->name, value);
 }
 
-void job_field_unusable(struct job_parser *parser, const char *name, size_t name_len, struct job_span key_text,
-                        const char *problem) {
+void job_field_unusable(struct job_parser *parser, const char *name, size_t name_len,
+                        struct job_span key_text, const char *problem) {
   const struct field *field = claim_field(parser, name, name_len, key_text);
   if (!field) return;
   if (strcmp(field->name, "id") == 0) parser->id_given = true;

@@ -21,7 +21,8 @@ struct job_parser {
 __attribute__((format(printf, 2, 3))) void job_invalid(struct job_parser *parser, const char *format, ...);
 
 #define JOB_SHORT_FORM_MAX 84
-/* A piece of the payload for a message: at most 80 bytes, whole characters, no control characters. Returns out. */
+/* A piece of the payload for a message: at most 80 bytes, whole characters, no control characters. Returns
+ * out. */
 const char *job_short_form(const char *text, size_t len, char out[JOB_SHORT_FORM_MAX]);
 
 /* Checks one member and stores it; `name` is the decoded key, `key_text` its text without quotes. */
@@ -29,7 +30,7 @@ void job_field_set(struct job_parser *parser, const char *name, size_t name_len,
                    const struct json_value *value);
 
 /* The member's value has no usable text (`problem`): counts it as given, and as the reason. */
-void job_field_unusable(struct job_parser *parser, const char *name, size_t name_len, struct job_span key_text,
-                        const char *problem);
+void job_field_unusable(struct job_parser *parser, const char *name, size_t name_len,
+                        struct job_span key_text, const char *problem);
 
 #endif

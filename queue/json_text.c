@@ -1,8 +1,8 @@
 /*
- * Two passes over a value: json-c says whether the structure is right and where it ends, and json_lexical_check()
- * looks at each token of that extent for what json-c is lax about. Since the structure is right by then, the second
- * pass needs no stack and no grammar, only tokens. tests/test_job.c has the list of edge cases; run it when json-c
- * changes.
+ * Two passes over a value: json-c says whether the structure is right and where it ends, and
+ * json_lexical_check() looks at each token of that extent for what json-c is lax about. Since the structure
+ * is right by then, the second pass needs no stack and no grammar, only tokens. tests/test_job.c has the list
+ * of edge cases; run it when json-c changes.
  */
 #include "queue/json_text.h"
 
@@ -14,8 +14,12 @@
 
 #include "queue/utf8.h"
 
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+static bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 static size_t digits(const char *s, size_t i, size_t len) {
   while (i < len && is_digit(s[i]))
@@ -55,7 +59,8 @@ static size_t literal_end(const char *s, size_t i, size_t len) {
   return i;
 }
 
-/* Past the closing quote of the string at s[i]; or *bad is the offset of a control character, or of the end. */
+/* Past the closing quote of the string at s[i]; or *bad is the offset of a control character, or of the end.
+ */
 static size_t string_end(const char *s, size_t i, size_t len, size_t *bad) {
   for (i++; i < len; i++) {
     if ((unsigned char)s[i] < 0x20) break;
@@ -69,7 +74,7 @@ static size_t string_end(const char *s, size_t i, size_t len, size_t *bad) {
 /* Offset of the first byte that JSON does not allow there, len when there is none. */
 static size_t json_lexical_check(const char *s, size_t len) {
   for (size_t i = 0; i < len;) {
-    size_t end = i, bad;
+    size_t end, bad;
     if (is_space(s[i]) || (s[i] && strchr("[]{},:", s[i])))
       end = i + 1;
     else if (s[i] == '"') {
@@ -103,7 +108,8 @@ static size_t bracketed_end(const char *s, size_t i, size_t len) {
 int json_reader_init(struct json_reader *reader, const char *text, size_t len, int depth) {
   *reader = (struct json_reader){.text = text, .len = len};
   if (len >= INT32_MAX) return -ENOMEM; /* json-c counts in int; Redis strings end at 512 MB */
-  reader->tokener = json_tokener_new_ex(depth + 1); /* json-c counts a scalar, but not an empty array, as a level */
+  reader->tokener =
+      json_tokener_new_ex(depth + 1); /* json-c counts a scalar, but not an empty array, as a level */
   if (!reader->tokener) return -ENOMEM;
   json_tokener_set_flags(reader->tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
   return 0;
@@ -143,7 +149,8 @@ enum json_read json_reader_value(struct json_reader *reader, struct json_value *
   const enum json_tokener_error error = json_tokener_get_error(reader->tokener);
   size_t end = start + json_tokener_get_parse_end(reader->tokener);
   if (end > reader->len) end = reader->len;
-  while (end > start && is_space(reader->text[end - 1])) /* json-c takes the blank after a number for a part of it */
+  while (end > start &&
+         is_space(reader->text[end - 1])) /* json-c takes the blank after a number for a part of it */
     end--;
 
   if (error == json_tokener_error_depth) {

@@ -1,9 +1,9 @@
 /*
  * Strict JSON (RFC 8259) over json-c, one value at a time, with the text each value came from.
  *
- * json-c does the parsing; this adds what it lacks for our use: the extent of a value, the refusal of what json-c
- * lets pass although JSON.parse will not (NaN, Infinity, `1.`, -01, control characters in strings, 'single' keys),
- * and a message with a byte offset.
+ * json-c does the parsing; this adds what it lacks for our use: the extent of a value, the refusal of what
+ * json-c lets pass although JSON.parse will not (NaN, Infinity, `1.`, -01, control characters in strings,
+ * 'single' keys), and a message with a byte offset.
  */
 #ifndef ISOQ_QUEUE_JSON_TEXT_H
 #define ISOQ_QUEUE_JSON_TEXT_H
@@ -51,7 +51,8 @@ void json_value_free(struct json_value *value);
 /* "unexpected character 'n' at byte 12" or "it ends too early, at byte 12". Returns `out`. */
 const char *json_reader_problem(const struct json_reader *reader, char *out, size_t out_size);
 
-/* True when the whole text is one JSON object, nested no deeper than `depth`, in valid UTF-8. text[len] is NUL. */
+/* True when the whole text is one JSON object, nested no deeper than `depth`, in valid UTF-8. text[len] is
+ * NUL. */
 bool json_text_is_object(const char *text, size_t len, int depth);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Kept apart so that no other file spells a key: a queue whose parts disagree on one name loses jobs without an
- * error. PROTOCOL.md lists the same names for everyone else.
+ * Kept apart so that no other file spells a key: a queue whose parts disagree on one name loses jobs without
+ * an error. PROTOCOL.md lists the same names for everyone else.
  */
 #include "queue/keys.h"
 
@@ -45,9 +45,13 @@ void queue_keys_free(struct queue_keys *keys) {
   *keys = (struct queue_keys){0};
 }
 
-char *key_reply(const char *prefix, const char *queue, const char *id) { return make(prefix, queue, "reply:", id); }
+char *key_reply(const char *prefix, const char *queue, const char *id) {
+  return make(prefix, queue, "reply:", id);
+}
 
-char *key_done(const char *prefix, const char *queue, const char *id) { return make(prefix, queue, "done:", id); }
+char *key_done(const char *prefix, const char *queue, const char *id) {
+  return make(prefix, queue, "done:", id);
+}
 
 bool key_prefix_valid(const char *prefix) {
   const size_t len = strlen(prefix);

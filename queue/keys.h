@@ -1,6 +1,6 @@
 /*
- * The names of Redis keys (DESIGN 1.1): every one is made here. The hash tag {queue} keeps a queue's keys in one
- * slot of a Redis Cluster.
+ * The names of Redis keys (DESIGN 1.1): every one is made here. The hash tag {queue} keeps a queue's keys in
+ * one slot of a Redis Cluster.
  */
 #ifndef ISOQ_QUEUE_KEYS_H
 #define ISOQ_QUEUE_KEYS_H
@@ -24,7 +24,8 @@ char *key_done(const char *prefix, const char *queue, const char *id);
 /* A prefix must not open a hash tag of its own: 1..64 printable bytes without braces and blanks. */
 bool key_prefix_valid(const char *prefix);
 
-/* True for a key which belongs to some queue of this prefix, except the replies of `queue`: no reply_to may name it. */
+/* True for a key which belongs to some queue of this prefix, except the replies of `queue`: no reply_to may
+ * name it. */
 bool key_is_reserved(const char *prefix, const char *queue, const char *key);
 
 #endif

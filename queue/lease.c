@@ -1,11 +1,12 @@
 /*
- * A lease is confirmed as of the moment its renewal was sent, not answered: Redis counted from some moment in between,
- * so the worker's idea of its lease always ends before Redis' own. Claims need a confirmation younger than half of it.
+ * A lease is confirmed as of the moment its renewal was sent, not answered: Redis counted from some moment in
+ * between, so the worker's idea of its lease always ends before Redis' own. Claims need a confirmation
+ * younger than half of it.
  *
- * Redis may also move a job into claimed:<worker> and the answer get lost with the connection. Nobody reaps a worker
- * that lives, so the worker looks itself: the renewal tells how long the list is, and when that is more than we know
- * of, the list is read. A payload unknown at two looks, a renewal apart, is put back; at one look it may just be on
- * its way to us.
+ * Redis may also move a job into claimed:<worker> and the answer get lost with the connection. Nobody reaps a
+ * worker that lives, so the worker looks itself: the renewal tells how long the list is, and when that is
+ * more than we know of, the list is read. A payload unknown at two looks, a renewal apart, is put back; at
+ * one look it may just be on its way to us.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -16,7 +17,7 @@
 
 #define LOOK_MAX 1000
 
-/* ---- what we hold ------------------------------------------------------------------------------------------- */
+/* ---- what we hold ------------------------------------------------------------------------------------ */
 
 /* FNV-1a: only ever compares a worker's own claims with each other. */
 static uint64_t hash_of(const char *data, size_t len) {
@@ -68,7 +69,7 @@ void held_free(struct queue_slot *slot) {
   list_free(&slot->suspects);
 }
 
-/* ---- what Redis says we hold -------------------------------------------------------------------------------- */
+/* ---- what Redis says we hold ------------------------------------------------------------------------- */
 
 static void check_element(struct queue_slot *slot, const struct redisReply *element, struct held **unmatched,
                           struct held **suspects) {
@@ -109,15 +110,15 @@ static void look(struct queue_slot *slot) {
   command_send(&command, slot->client->command, on_look, slot);
 }
 
-/* ---- leases ------------------------------------------------------------------------------------------------- */
+/* ---- leases ------------------------------------------------------------------------------------------ */
 
 static void ask(struct queue_slot *slot);
 
 static void lease_confirmed(struct queue_slot *slot, bool had, long long in_redis) {
   struct queue_client *client = slot->client;
   if (slot->had_lease && !had)
-    client_note(client, "warn", "lease_lost", "queue %s: the lease had ended; what was held then runs elsewhere",
-                slot->name);
+    client_note(client, "warn", "lease_lost",
+                "queue %s: the lease had ended; what was held then runs elsewhere", slot->name);
   slot->had_lease = true;
   slot->leased_at_ms = slot->lease_asked_at_ms;
   if (in_redis > (long long)slot->held_count)
@@ -134,7 +135,8 @@ static void on_lease(void *ctx, const struct redisReply *reply) {
   slot->lease_asked = false;
   const enum reply_class class = client_classify(slot->client, slot->client->command, reply, "lease");
   if (class == REPLY_NO_SCRIPT) ask(slot);
-  if ((class == REPLY_WRONG || class == REPLY_LATER) && !lease_fresh(slot)) client_stalled(slot->client, reply->str);
+  if ((class == REPLY_WRONG || class == REPLY_LATER) && !lease_fresh(slot))
+    client_stalled(slot->client, reply->str);
   if (class != REPLY_FINE || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) return;
   lease_confirmed(slot, reply->element[0]->integer == 1, reply->element[1]->integer);
 }

@@ -1,8 +1,8 @@
 /*
- * The link is called up when the command connection is set up and every queue's lease is confirmed on it: a worker
- * that is connected but has no lease must not claim, and must not look healthy either. It is called down with the
- * command connection. A blocking connection in trouble is only noted, since its queue is polled meanwhile: whatever
- * happens, no worker that says "up" is deaf.
+ * The link is called up when the command connection is set up and every queue's lease is confirmed on it: a
+ * worker that is connected but has no lease must not claim, and must not look healthy either. It is called
+ * down with the command connection. A blocking connection in trouble is only noted, since its queue is polled
+ * meanwhile: whatever happens, no worker that says "up" is deaf.
  */
 #include "queue/queue.h"
 
@@ -22,7 +22,7 @@
 #define NOTE_EVERY_MS 10000
 #define WORKER_NAME_MAX 100
 
-/* ---- notes and errors --------------------------------------------------------------------------------------- */
+/* ---- notes and errors -------------------------------------------------------------------------------- */
 
 void client_note(struct queue_client *client, const char *level, const char *event, const char *format, ...) {
   char detail[512];
@@ -34,7 +34,8 @@ void client_note(struct queue_client *client, const char *level, const char *eve
   client->callbacks.note(client->callbacks.ctx, level, event, detail);
 }
 
-/* Redis before 7 wraps what a script's command said: "ERR Error running script (…): @user_script:3: -READONLY …". */
+/* Redis before 7 wraps what a script's command said: "ERR Error running script (…): @user_script:3: -READONLY
+ * …". */
 static const char *error_word(const char *text) {
   if (strncmp(text, "ERR Error running script", 24) == 0) {
     const char *inner = strstr(text, ": -");
@@ -48,11 +49,20 @@ static enum reply_class error_class(const char *text) {
     const char *word;
     enum reply_class class;
   } known[] = {
-      {"NOSCRIPT", REPLY_NO_SCRIPT},     {"LOADING", REPLY_UNAVAILABLE},    {"READONLY", REPLY_UNAVAILABLE},
-      {"MASTERDOWN", REPLY_UNAVAILABLE}, {"UNBLOCKED", REPLY_UNAVAILABLE},  {"NOAUTH", REPLY_UNAVAILABLE},
-      {"WRONGPASS", REPLY_UNAVAILABLE},     {"MISCONF", REPLY_UNAVAILABLE},
-      {"NOREPLICAS", REPLY_UNAVAILABLE}, {"CLUSTERDOWN", REPLY_UNAVAILABLE}, {"MOVED", REPLY_UNAVAILABLE},
-      {"ASK", REPLY_UNAVAILABLE},        {"BUSY", REPLY_LATER},             {"OOM", REPLY_LATER},
+      {"NOSCRIPT", REPLY_NO_SCRIPT},
+      {"LOADING", REPLY_UNAVAILABLE},
+      {"READONLY", REPLY_UNAVAILABLE},
+      {"MASTERDOWN", REPLY_UNAVAILABLE},
+      {"UNBLOCKED", REPLY_UNAVAILABLE},
+      {"NOAUTH", REPLY_UNAVAILABLE},
+      {"WRONGPASS", REPLY_UNAVAILABLE},
+      {"MISCONF", REPLY_UNAVAILABLE},
+      {"NOREPLICAS", REPLY_UNAVAILABLE},
+      {"CLUSTERDOWN", REPLY_UNAVAILABLE},
+      {"MOVED", REPLY_UNAVAILABLE},
+      {"ASK", REPLY_UNAVAILABLE},
+      {"BUSY", REPLY_LATER},
+      {"OOM", REPLY_LATER},
       {"TRYAGAIN", REPLY_LATER},
   };
   const char *word = error_word(text);
@@ -62,8 +72,8 @@ static enum reply_class error_class(const char *text) {
   return REPLY_WRONG;
 }
 
-enum reply_class client_classify(struct queue_client *client, struct conn *conn, const struct redisReply *reply,
-                                 const char *what) {
+enum reply_class client_classify(struct queue_client *client, struct conn *conn,
+                                 const struct redisReply *reply, const char *what) {
   if (!reply) return REPLY_LOST;
   if (reply->type != REDIS_REPLY_ERROR) return REPLY_FINE;
   const enum reply_class class = error_class(reply->str);
@@ -88,7 +98,7 @@ enum reply_class client_classify(struct queue_client *client, struct conn *conn,
   return class;
 }
 
-/* ---- the link ----------------------------------------------------------------------------------------------- */
+/* ---- the link ---------------------------------------------------------------------------------------- */
 
 static void report_link(struct queue_client *client, bool up, const char *why) {
   const bool changed = !client->link_reported || client->up != up;
@@ -141,7 +151,7 @@ void client_retry_later(struct queue_client *client) {
   if (!event_pending(client->retry_timer, EV_TIMEOUT, NULL)) event_add(client->retry_timer, &in);
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------- */
 
 static bool worker_name_valid(const char *name) {
   const size_t len = strlen(name);
@@ -183,8 +193,12 @@ static int client_init(struct queue_client *client) {
     if (r < 0) return r;
   }
   if (lease_init(client) < 0 || reap_init(client) < 0) return -ENOMEM;
-  const struct conn_options conn = {.base = client->base, .url = options->url, .name = client->worker, .ctx = client,
-                                    .up = on_command_up, .down = on_command_down};
+  const struct conn_options conn = {.base = client->base,
+                                    .url = options->url,
+                                    .name = client->worker,
+                                    .ctx = client,
+                                    .up = on_command_up,
+                                    .down = on_command_down};
   return conn_new(&conn, &client->command);
 }
 
@@ -228,7 +242,9 @@ void queue_client_free(struct queue_client *client) {
   free(client);
 }
 
-bool queue_client_up(const struct queue_client *client) { return client->up; }
+bool queue_client_up(const struct queue_client *client) {
+  return client->up;
+}
 
 void queue_client_set_capacity(struct queue_client *client, unsigned capacity) {
   client->capacity = client->leaving ? 0 : capacity;
@@ -238,7 +254,9 @@ void queue_client_set_capacity(struct queue_client *client, unsigned capacity) {
     claim_pump(client);
 }
 
-size_t queue_client_pending(const struct queue_client *client) { return client->pending_count; }
+size_t queue_client_pending(const struct queue_client *client) {
+  return client->pending_count;
+}
 
 int queue_client_leave(struct queue_client *client, queue_settle_fn done, void *ctx) {
   if (client->leaving) return -EALREADY;

@@ -1,7 +1,7 @@
 /*
- * Every worker reaps, all the time and with jitter, so that recovery needs no leader and no restart. What to do is
- * decided in reap.lua, by Redis' clock; this asks, looks for claimed lists without an owner when it is told to, and
- * settles the jobs that have cost too many workers.
+ * Every worker reaps, all the time and with jitter, so that recovery needs no leader and no restart. What to
+ * do is decided in reap.lua, by Redis' clock; this asks, looks for claimed lists without an owner when it is
+ * told to, and settles the jobs that have cost too many workers.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -37,12 +37,12 @@ static void schedule(struct queue_client *client) {
   event_add(client->reap_timer, &in);
 }
 
-/* ---- reaping ------------------------------------------------------------------------------------------------ */
+/* ---- reaping ----------------------------------------------------------------------------------------- */
 
 static void note_reaped(struct queue_slot *slot, const struct redisReply *list) {
   for (size_t i = 0; i + 1 < list->elements; i += 2)
-    client_note(slot->client, "warn", "reaped", "queue %s: worker %s is gone; jobs taken from it: %lld", slot->name,
-                list->element[i]->str, list->element[i + 1]->integer);
+    client_note(slot->client, "warn", "reaped", "queue %s: worker %s is gone; jobs taken from it: %lld",
+                slot->name, list->element[i]->str, list->element[i + 1]->integer);
 }
 
 static void settle_lost(struct queue_slot *slot, const struct redisReply *list) {
@@ -50,7 +50,8 @@ static void settle_lost(struct queue_slot *slot, const struct redisReply *list) 
     const struct redisReply *payload = list->element[i];
     held_add(slot, payload->str, payload->len);
     /* Memory short: it stays among our claims, and is found there later as one that never arrived. */
-    if (settle_worker_lost(slot, payload->str, payload->len) < 0) held_remove(slot, payload->str, payload->len);
+    if (settle_worker_lost(slot, payload->str, payload->len) < 0)
+      held_remove(slot, payload->str, payload->len);
   }
 }
 
@@ -87,11 +88,12 @@ static void reap(struct queue_slot *slot, const struct owners *owners) {
   if (command_send(&command, client->command, on_reaped, slot) == 0) slot->reaping = true;
 }
 
-/* ---- searching for claimed lists without an owner ----------------------------------------------------------- */
+/* ---- searching for claimed lists without an owner ---------------------------------------------------- */
 
 static void scan(struct queue_slot *slot);
 
-static void collect_owners(const struct queue_slot *slot, const struct redisReply *keys, struct owners *owners) {
+static void collect_owners(const struct queue_slot *slot, const struct redisReply *keys,
+                           struct owners *owners) {
   const size_t skip = strlen(slot->keys.claimed_prefix);
   for (size_t i = 0; i < keys->elements && owners->count < OWNERS_MAX; i++) {
     const struct redisReply *key = keys->element[i];
@@ -106,11 +108,15 @@ static void on_scanned(void *ctx, const struct redisReply *reply) {
   struct owners owners = {0};
   slot->search_cursor[0] = '\0';
   if (client_classify(slot->client, slot->client->command, reply, "SCAN") != REPLY_FINE ||
-      reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
+      reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
+    slot->search_again = false; /* the next search comes by itself */
     return;
+  }
   collect_owners(slot, reply->element[1], &owners);
   if (owners.count) reap(slot, &owners);
-  if (strcmp(reply->element[0]->str, "0") == 0) return;
+  const bool ended = strcmp(reply->element[0]->str, "0") == 0;
+  if (ended && !slot->search_again) return;
+  if (ended) slot->search_again = false;
   snprintf(slot->search_cursor, sizeof slot->search_cursor, "%s", reply->element[0]->str);
   scan(slot);
 }
@@ -129,7 +135,10 @@ static void scan(struct queue_slot *slot) {
 }
 
 static void search(struct queue_slot *slot) {
-  if (slot->search_cursor[0]) return;
+  if (slot->search_cursor[0]) {
+    slot->search_again = true; /* what is left over may be behind the cursor already */
+    return;
+  }
   strcpy(slot->search_cursor, "0");
   scan(slot);
 }
@@ -147,7 +156,7 @@ static char *pattern_for(const char *prefix) {
   return pattern;
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------- */
 
 static void on_reap_timer(evutil_socket_t fd, short events, void *ctx) {
   struct queue_client *client = ctx;
@@ -173,4 +182,6 @@ void reap_start(struct queue_client *client) {
   if (!client->leaving) schedule(client);
 }
 
-void reap_stop(struct queue_client *client) { event_del(client->reap_timer); }
+void reap_stop(struct queue_client *client) {
+  event_del(client->reap_timer);
+}

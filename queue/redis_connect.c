@@ -1,6 +1,6 @@
 /*
- * The commands' connection: one program run, one question, so it blocks, and a failure ends in a message that says
- * what to do. The worker's connections are conn.c.
+ * The commands' connection: one program run, one question, so it blocks, and a failure ends in a message that
+ * says what to do. The worker's connections are conn.c.
  */
 #include <errno.h>
 #include <hiredis/hiredis.h>
@@ -20,16 +20,19 @@ static const char *advice(const char *reply) {
   if (strncmp(reply, "WRONGPASS", 9) == 0 || strstr(reply, "AUTH"))
     return "check the user and password in the URL: redis://USER:PASSWORD@host:6379/0";
   if (strncmp(reply, "LOADING", 7) == 0) return "the server is reading its data; try again in a moment";
-  if (strncmp(reply, "MASTERDOWN", 10) == 0) return "this is a replica without its master; connect to the master";
+  if (strncmp(reply, "MASTERDOWN", 10) == 0)
+    return "this is a replica without its master; connect to the master";
   if (strstr(reply, "DB index")) return "choose a database that the server has: redis://host:6379/0";
   return "try the same with redis-cli";
 }
 
 /* True when the reply is no error; frees it. */
-static bool accepted(redisContext *c, redisReply *reply, const struct redis_url *url, char *error, size_t size) {
+static bool accepted(redisContext *c, redisReply *reply, const struct redis_url *url, char *error,
+                     size_t size) {
   bool ok = reply && reply->type != REDIS_REPLY_ERROR;
   if (!reply)
-    snprintf(error, size, "%s does not answer: %s. Is it a Redis server? Check --redis or ISOQ_REDIS_URL", url->display,
+    snprintf(error, size, "%s does not answer: %s. Is it a Redis server? Check --redis or ISOQ_REDIS_URL",
+             url->display,
              c->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK) ? "timed out" : c->errstr);
   else if (!ok)
     snprintf(error, size, "%s refuses: %s; %s", url->display, reply->str, advice(reply->str));

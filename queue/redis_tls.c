@@ -1,6 +1,6 @@
 /*
- * hiredis' own helper checks the certificate's chain but not its name, so the SSL object is made here, with the name
- * to verify, and given to hiredis.
+ * hiredis' own helper checks the certificate's chain but not its name, so the SSL object is made here, with
+ * the name to verify, and given to hiredis.
  */
 #include "queue/redis_tls.h"
 
@@ -31,14 +31,16 @@ int redis_tls_start(struct redisContext *c, const struct redis_url *url, char *e
   int r = -EPROTO;
   snprintf(error, error_size, "%s: TLS could not be set up", url->display);
   SSL_CTX *context = SSL_CTX_new(TLS_client_method());
-  if (!context || !SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) || !SSL_CTX_set_default_verify_paths(context))
+  if (!context || !SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) ||
+      !SSL_CTX_set_default_verify_paths(context))
     goto out;
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
   ssl = SSL_new(context); /* holds the context from here */
   if (!ssl || !expect_peer(ssl, url->host)) goto out;
   if (redisInitiateSSL(c, ssl) != REDIS_OK) {
-    snprintf(error, error_size, "%s: TLS: %s; is it a TLS port, and its certificate known here (SSL_CERT_FILE)?",
-             url->display, c->errstr);
+    snprintf(error, error_size,
+             "%s: TLS: %s; is it a TLS port, and its certificate known here (SSL_CERT_FILE)?", url->display,
+             c->errstr);
     goto out;
   }
   ssl = NULL; /* hiredis' own now */
@@ -53,7 +55,8 @@ out:
 
 int redis_tls_start(struct redisContext *c, const struct redis_url *url, char *error, size_t error_size) {
   (void)c;
-  snprintf(error, error_size, "%s: this isoq was built without TLS; use redis:// through a tunnel", url->display);
+  snprintf(error, error_size, "%s: this isoq was built without TLS; use redis:// through a tunnel",
+           url->display);
   return -ENOTSUP;
 }
 

@@ -1,6 +1,6 @@
 /*
- * Addresses come from people, configuration files and platforms that generate them, so each refusal shows a right
- * one. A refused address is never echoed: it may hold a password in the wrong place.
+ * Addresses come from people, configuration files and platforms that generate them, so each refusal shows a
+ * right one. A refused address is never echoed: it may hold a password in the wrong place.
  */
 #include "queue/redis_url.h"
 
@@ -85,7 +85,8 @@ static const char *split_authority(char *authority, struct parts *parts) {
   } else {
     parts->port = cut(parts->host, ':');
     if (parts->port && strchr(parts->port, ':'))
-      return "more than one colon after the host; write an IPv6 address as redis://[::1]:6379/0, and percent-encode "
+      return "more than one colon after the host; write an IPv6 address as redis://[::1]:6379/0, and "
+             "percent-encode "
              "/ ? # in a password";
   }
   return *parts->host ? NULL : "no host; write redis://127.0.0.1:6379/0";
@@ -113,8 +114,10 @@ static const char *check_unix(struct parts *parts, struct redis_url *url) {
   char *db = NULL;
   const char *why = split_query(parts->query, parts, &db);
   if (why) return why;
-  if (parts->path[0] != '/' || !parts->path[1]) return "no absolute path; write unix:///run/redis/redis.sock?db=0";
-  if (db && (url->db = number(db, DB_MAX)) < 0) return "db is not a number; write unix:///run/redis/redis.sock?db=0";
+  if (parts->path[0] != '/' || !parts->path[1])
+    return "no absolute path; write unix:///run/redis/redis.sock?db=0";
+  if (db && (url->db = number(db, DB_MAX)) < 0)
+    return "db is not a number; write unix:///run/redis/redis.sock?db=0";
   if (decode(parts->path) < 0) return "a % in the path without two hex digits; write a literal % as %25";
   if (strlen(parts->path) >= sizeof((struct sockaddr_un *)0)->sun_path)
     return "the path is longer than a socket's path may be (107 bytes); use a shorter one";
@@ -122,10 +125,13 @@ static const char *check_unix(struct parts *parts, struct redis_url *url) {
 }
 
 static const char *check_tcp(struct parts *parts, struct redis_url *url) {
-  if (parts->query) return "a redis:// address takes no ? parameters; write redis://user:password@host:6379/0";
+  if (parts->query)
+    return "a redis:// address takes no ? parameters; write redis://user:password@host:6379/0";
   url->port = parts->port ? number(parts->port, 65535) : DEFAULT_PORT;
-  if (url->port < 1) return "the port is no number from 1 to 65535; write redis://host:6379/0, and percent-encode : / ? # @ in a "
-                            "password";
+  if (url->port < 1)
+    return "the port is no number from 1 to 65535; write redis://host:6379/0, and percent-encode : / ? # @ "
+           "in a "
+           "password";
   if (parts->path && *parts->path && (url->db = number(parts->path, DB_MAX)) < 0)
     return "the database after / is not a number; write redis://host:6379/0";
   if (decode(parts->host) < 0) return "a % in the host without two hex digits";
@@ -137,7 +143,8 @@ static const char *check_tcp(struct parts *parts, struct redis_url *url) {
 
 static const char *split(char *text, struct parts *parts, struct redis_url *url) {
   char *rest = strstr(text, "://");
-  if (!rest) return "no scheme; write redis://127.0.0.1:6379/0, rediss://… (TLS), or unix:///path/to/redis.sock";
+  if (!rest)
+    return "no scheme; write redis://127.0.0.1:6379/0, rediss://… (TLS), or unix:///path/to/redis.sock";
   *rest = '\0';
   rest += 3;
   url->is_unix = strcasecmp(text, "unix") == 0;
@@ -146,7 +153,8 @@ static const char *split(char *text, struct parts *parts, struct redis_url *url)
     return "unknown scheme; known ones are redis://, rediss:// (TLS) and unix://";
 #ifndef ISOQ_HAVE_TLS
   if (url->tls)
-    return "rediss:// needs TLS, and this isoq was built with a hiredis that has none; build it with hiredis 1.0 or "
+    return "rediss:// needs TLS, and this isoq was built with a hiredis that has none; build it with hiredis "
+           "1.0 or "
            "later (hiredis_ssl), or go through a TLS tunnel (stunnel) with redis://";
 #endif
   if (strchr(rest, '#')) return "a # has no meaning here; write it as %23 in a password";
@@ -165,7 +173,8 @@ static char *display(const struct redis_url *url) {
   char *text = NULL;
   int n;
   if (url->is_unix)
-    n = url->db ? asprintf(&text, "unix://%s?db=%d", url->host, url->db) : asprintf(&text, "unix://%s", url->host);
+    n = url->db ? asprintf(&text, "unix://%s?db=%d", url->host, url->db)
+                : asprintf(&text, "unix://%s", url->host);
   else
     n = asprintf(&text, strchr(url->host, ':') ? "%s://%s%s[%s]:%d/%d" : "%s://%s%s%s:%d/%d", scheme, user,
                  *user ? "@" : "", url->host, url->port, url->db);

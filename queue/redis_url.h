@@ -1,4 +1,5 @@
-/* Redis addresses: redis://[user[:password]@]host[:port][/db], rediss://, unix:///path[?db=N&user=…&password=…]. */
+/* Redis addresses: redis://[user[:password]@]host[:port][/db], rediss://,
+ * unix:///path[?db=N&user=…&password=…]. */
 #ifndef ISOQ_QUEUE_REDIS_URL_H
 #define ISOQ_QUEUE_REDIS_URL_H
 
@@ -6,12 +7,12 @@
 #include <stddef.h>
 
 struct redis_url {
-    bool tls, is_unix;
-    char *host; /* or the socket's path */
-    int port;
-    char *user, *password; /* NULL: none; percent-decoded */
-    int db;
-    char *display; /* the address for messages and logs: without the password */
+  bool tls, is_unix;
+  char *host; /* or the socket's path */
+  int port;
+  char *user, *password; /* NULL: none; percent-decoded */
+  int db;
+  char *display; /* the address for messages and logs: without the password */
 };
 
 /* 0, or -EINVAL with a message in `error` that says what is wrong and shows a right one; -ENOMEM. */
@@ -20,10 +21,11 @@ void redis_url_free(struct redis_url *url);
 
 struct redisContext;
 /*
- * For the commands (the worker never blocks): connects, authenticates and selects within timeout_ms, and sets the
- * same limit for each command. NULL with a message in `error` that says what to do next (how to start a server,
- * which option to set).
+ * For the commands (the worker never blocks): connects, authenticates and selects within timeout_ms, and sets
+ * the same limit for each command. NULL with a message in `error` that says what to do next (how to start a
+ * server, which option to set).
  */
-struct redisContext *redis_connect(const struct redis_url *url, int timeout_ms, char *error, size_t error_size);
+struct redisContext *redis_connect(const struct redis_url *url, int timeout_ms, char *error,
+                                   size_t error_size);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * hiredis would call getaddrinfo(), which can hold the loop for many seconds, and an outage is just when names do not
- * resolve. libevent's resolver does the same without blocking. It is set up anew for each look-up: that is rare (one
- * per reconnect), and a container's resolv.conf and hosts may change while we wait for Redis to come back.
+ * hiredis would call getaddrinfo(), which can hold the loop for many seconds, and an outage is just when
+ * names do not resolve. libevent's resolver does the same without blocking. It is set up anew for each
+ * look-up: that is rare (one per reconnect), and a container's resolv.conf and hosts may change while we wait
+ * for Redis to come back.
  */
 #include "queue/resolve.h"
 
@@ -51,7 +52,8 @@ static void on_answer(int error, struct evutil_addrinfo *list, void *ctx) {
   struct resolve *resolve = ctx;
   resolve->request = NULL;
   resolve->error = error;
-  for (struct evutil_addrinfo *entry = list; entry && resolve->addresses.count < RESOLVE_MAX; entry = entry->ai_next)
+  for (struct evutil_addrinfo *entry = list; entry && resolve->addresses.count < RESOLVE_MAX;
+       entry = entry->ai_next)
     add_address(&resolve->addresses, entry->ai_addr);
   if (list) evutil_freeaddrinfo(list);
   resolve->answered = true;
@@ -71,7 +73,8 @@ static void on_finish(evutil_socket_t fd, short events, void *ctx) {
   }
   snprintf(why, sizeof why, "the host name does not resolve: %s",
            resolve->error ? evutil_gai_strerror(resolve->error) : "no address");
-  if (!resolve->cancelled) resolve->fn(resolve->ctx, &resolve->addresses, resolve->addresses.count ? NULL : why);
+  if (!resolve->cancelled)
+    resolve->fn(resolve->ctx, &resolve->addresses, resolve->addresses.count ? NULL : why);
   resolve_free(resolve);
 }
 
@@ -104,7 +107,8 @@ int resolve_start(struct event_base *base, const char *host, resolve_fn fn, void
     evdns_base_load_hosts(resolve->dns, "/etc/hosts");
   const struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
   *out = resolve;
-  struct evdns_getaddrinfo_request *request = evdns_getaddrinfo(resolve->dns, host, NULL, &hints, on_answer, resolve);
+  struct evdns_getaddrinfo_request *request =
+      evdns_getaddrinfo(resolve->dns, host, NULL, &hints, on_answer, resolve);
   if (!resolve->answered) resolve->request = request;
   return 0;
 }

@@ -15,12 +15,13 @@ struct resolve_addresses {
   size_t count;
 };
 
-/* `why` is NULL on success, else addresses->count is 0. Called once, from the loop or from within resolve_start(). */
+/* `why` is NULL on success, else addresses->count is 0. Called once, from the loop or from within
+ * resolve_start(). */
 typedef void (*resolve_fn)(void *ctx, const struct resolve_addresses *addresses, const char *why);
 
 /*
- * Looks `host` up: a literal address as it is, else /etc/hosts and the name servers of /etc/resolv.conf, both read
- * anew each time. `*out` is NULL when the callback has been called already. 0 or -ENOMEM (no callback).
+ * Looks `host` up: a literal address as it is, else /etc/hosts and the name servers of /etc/resolv.conf, both
+ * read anew each time. `*out` is NULL when the callback has been called already. 0 or -ENOMEM (no callback).
  */
 int resolve_start(struct event_base *base, const char *host, resolve_fn fn, void *ctx, struct resolve **out);
 

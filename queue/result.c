@@ -1,7 +1,7 @@
 /*
- * Written with json-c, but for three kinds of value that it would change: the producer's metadata goes in as its own
- * text, milliseconds get three digits and no more, and text that is not UTF-8 is repaired before json-c sees it,
- * because json-c would pass it through and break every reader.
+ * Written with json-c, but for three kinds of value that it would change: the producer's metadata goes in as
+ * its own text, milliseconds get three digits and no more, and text that is not UTF-8 is repaired before
+ * json-c sees it, because json-c would pass it through and break every reader.
  */
 #include "queue/result.h"
 
@@ -19,7 +19,7 @@
 
 #define MS_MAX 1e15 /* beyond it thousandths do not fit an int64 */
 
-/* ---- texts -------------------------------------------------------------------------------------------------- */
+/* ---- texts ------------------------------------------------------------------------------------------- */
 
 int result_text_set(struct result_text *text, const char *data, size_t len) {
   char *copy = NULL;
@@ -64,7 +64,8 @@ void job_result_free(struct job_result *result) {
   result->console_count = 0;
 }
 
-int job_result_set_error(struct job_result *result, enum isoq_status status, const char *name, const char *message) {
+int job_result_set_error(struct job_result *result, enum isoq_status status, const char *name,
+                         const char *message) {
   struct result_text new_name = {0}, new_message = {0};
   if (result_text_set(&new_name, name, strlen(name)) < 0 ||
       result_text_set(&new_message, message, strlen(message)) < 0) {
@@ -93,9 +94,10 @@ int job_result_invalid(struct job_result *result, const struct job *job) {
   return 0;
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------------------- */
+/* ---- JSON -------------------------------------------------------------------------------------------- */
 
-/* Building stops being checked at every step: a failure is remembered, and the result thrown away at the end. */
+/* Building stops being checked at every step: a failure is remembered, and the result thrown away at the end.
+ */
 struct builder {
   bool failed;
 };
@@ -116,7 +118,8 @@ static struct json_object *text_json(struct result_text text) {
   return json;
 }
 
-static void put_text(struct builder *b, struct json_object *parent, const char *name, struct result_text text) {
+static void put_text(struct builder *b, struct json_object *parent, const char *name,
+                     struct result_text text) {
   put(b, parent, name, text_json(text), false);
 }
 
@@ -204,7 +207,8 @@ static struct json_object *truncated_json(struct builder *b, const struct job_re
   return truncated;
 }
 
-static struct json_object *result_json(struct builder *b, const struct job_result *result, const struct job *job) {
+static struct json_object *result_json(struct builder *b, const struct job_result *result,
+                                       const struct job *job) {
   const char *type = isoq_result_type_name(result->result_type);
   struct json_object *o = json_object_new_object();
 
@@ -236,7 +240,8 @@ int job_result_to_json(const struct job_result *result, const struct job *job, c
   int r = -ENOMEM;
   struct json_object *o = result_json(&b, result, job);
   if (!o || b.failed) goto out;
-  const char *text = json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+  const char *text =
+      json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
   char *copy = text ? malloc(len + 1) : NULL;
   if (!copy) goto out;
   memcpy(copy, text, len + 1);

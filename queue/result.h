@@ -16,45 +16,46 @@
 struct job;
 
 struct result_text { /* owned; data NULL: JSON null where that is allowed, else "" */
-    char *data;
-    size_t len;
+  char *data;
+  size_t len;
 };
 
 struct result_console_entry {
-    enum isoq_console_level level;
-    struct result_text text;
+  enum isoq_console_level level;
+  struct result_text text;
 };
 
 struct job_result {
-    enum isoq_status status;
-    struct result_text result; /* NULL: null */
-    enum isoq_result_type result_type;
-    struct result_text stdout_text, stderr_text;
-    struct result_console_entry *console; /* owned array */
-    size_t console_count;
-    bool stdout_truncated, stderr_truncated;
+  enum isoq_status status;
+  struct result_text result; /* NULL: null */
+  enum isoq_result_type result_type;
+  struct result_text stdout_text, stderr_text;
+  struct result_console_entry *console; /* owned array */
+  size_t console_count;
+  bool stdout_truncated, stderr_truncated;
 
-    bool has_error;
-    struct result_text error_name, error_message, error_stack;
-    int error_line, error_column; /* 0: JSON null */
+  bool has_error;
+  struct result_text error_name, error_message, error_stack;
+  int error_line, error_column; /* 0: JSON null */
 
-    double execution_time_ms, cpu_time_ms, queued_ms;
-    uint64_t peak_memory_bytes;
-    int64_t started_at_ms, finished_at_ms; /* CLOCK_REALTIME */
-    char worker[128];                      /* "" in isoq run */
+  double execution_time_ms, cpu_time_ms, queued_ms;
+  uint64_t peak_memory_bytes;
+  int64_t started_at_ms, finished_at_ms; /* CLOCK_REALTIME */
+  char worker[128];                      /* "" in isoq run */
 };
 
 void job_result_free(struct job_result *result); /* frees what it owns, not the struct */
 
 /* Sets an error and a status in one go; copies. Returns 0 or -ENOMEM. */
-int job_result_set_error(struct job_result *result, enum isoq_status status, const char *name, const char *message);
+int job_result_set_error(struct job_result *result, enum isoq_status status, const char *name,
+                         const char *message);
 
 /* The result of a job that never ran because job->error says so. */
 int job_result_invalid(struct job_result *result, const struct job *job);
 
 /*
- * One line of JSON, fields in the order of DESIGN 1.3, metadata as it came. `*out` is malloc'ed, NUL-terminated.
- * Returns 0 or -ENOMEM.
+ * One line of JSON, fields in the order of DESIGN 1.3, metadata as it came. `*out` is malloc'ed,
+ * NUL-terminated. Returns 0 or -ENOMEM.
  */
 int job_result_to_json(const struct job_result *result, const struct job *job, char **out, size_t *out_len);
 

@@ -1,6 +1,7 @@
 /*
- * No SHA1 is computed here: Redis tells it when it loads a script. A server that forgot its scripts (restart, SCRIPT
- * FLUSH, failover) costs one refused call each, after which texts are sent until the hashes are known again.
+ * No SHA1 is computed here: Redis tells it when it loads a script. A server that forgot its scripts (restart,
+ * SCRIPT FLUSH, failover) costs one refused call each, after which texts are sent until the hashes are known
+ * again.
  */
 #include "queue/scripts.h"
 
@@ -14,10 +15,10 @@
 
 static void script_text(enum script_id id, const char **text, size_t *len) {
   switch (id) {
-#define X(ID, name)                                                                                                  \
-  case SCRIPT_##ID:                                                                                                  \
-    *text = (const char *)lua_##name;                                                                                \
-    *len = lua_##name##_len;                                                                                         \
+#define X(ID, name)                                                                                          \
+  case SCRIPT_##ID:                                                                                          \
+    *text = (const char *)lua_##name;                                                                        \
+    *len = lua_##name##_len;                                                                                 \
     return;
     SCRIPT_LIST(X)
 #undef X
@@ -45,7 +46,9 @@ void scripts_load(struct scripts *scripts, struct conn *conn) {
   }
 }
 
-void scripts_forget(struct scripts *scripts) { memset(scripts, 0, sizeof *scripts); }
+void scripts_forget(struct scripts *scripts) {
+  memset(scripts, 0, sizeof *scripts);
+}
 
 void command_bytes(struct command *command, const char *data, size_t len) {
   assert(command->argc < COMMAND_ARGS_MAX);
@@ -53,7 +56,9 @@ void command_bytes(struct command *command, const char *data, size_t len) {
   command->len[command->argc++] = len;
 }
 
-void command_text(struct command *command, const char *text) { command_bytes(command, text, strlen(text)); }
+void command_text(struct command *command, const char *text) {
+  command_bytes(command, text, strlen(text));
+}
 
 void command_number(struct command *command, int64_t number) {
   assert(command->number_count < COMMAND_NUMBERS_MAX);
@@ -62,7 +67,8 @@ void command_number(struct command *command, int64_t number) {
   command_text(command, text);
 }
 
-void command_script(struct command *command, const struct scripts *scripts, enum script_id id, int key_count) {
+void command_script(struct command *command, const struct scripts *scripts, enum script_id id,
+                    int key_count) {
   const struct script_state *state = &scripts->state[id];
   if (state->sha1[0]) {
     command_text(command, "EVALSHA");
@@ -78,6 +84,6 @@ void command_script(struct command *command, const struct scripts *scripts, enum
 }
 
 int command_send(const struct command *command, struct conn *conn, conn_reply_fn fn, void *ctx) {
-  return conn_send(conn, CONN_COMMAND_TIMEOUT_MS, command->argc, (const char **)(const void *)command->argv, command->len,
-                   fn, ctx);
+  return conn_send(conn, CONN_COMMAND_TIMEOUT_MS, command->argc, (const char **)(const void *)command->argv,
+                   command->len, fn, ctx);
 }

@@ -1,6 +1,6 @@
 /*
- * The Lua scripts, and commands put together piece by piece. A script goes by its SHA1, which SCRIPT LOAD told us; until
- * it has, or after Redis forgot it, by its text.
+ * The Lua scripts, and commands put together piece by piece. A script goes by its SHA1, which SCRIPT LOAD
+ * told us; until it has, or after Redis forgot it, by its text.
  */
 #ifndef ISOQ_QUEUE_SCRIPTS_H
 #define ISOQ_QUEUE_SCRIPTS_H
@@ -11,19 +11,19 @@
 
 #include "queue/conn.h"
 
-#define SCRIPT_LIST(X)                                                                                               \
-  X(CLAIM, claim)                                                                                                    \
-  X(LEASE, lease)                                                                                                    \
-  X(SETTLE, settle)                                                                                                  \
-  X(GIVE_BACK, give_back)                                                                                            \
-  X(LEAVE, leave)                                                                                                    \
+#define SCRIPT_LIST(X)                                                                                       \
+  X(CLAIM, claim)                                                                                            \
+  X(LEASE, lease)                                                                                            \
+  X(SETTLE, settle)                                                                                          \
+  X(GIVE_BACK, give_back)                                                                                    \
+  X(LEAVE, leave)                                                                                            \
   X(REAP, reap)
 
 enum script_id {
 #define X(id, name) SCRIPT_##id,
   SCRIPT_LIST(X)
 #undef X
-      SCRIPT_COUNT
+  SCRIPT_COUNT
 };
 
 struct scripts {

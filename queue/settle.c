@@ -1,10 +1,11 @@
 /*
- * What ends a claim is kept in a list until Redis has confirmed it, and sent again after every outage. That is safe,
- * because each step removes the payload from the claimed list first, and does nothing where it is gone. The token in
- * done:<id> tells a settle whose answer was lost ("already") from one that came too late ("fenced").
+ * What ends a claim is kept in a list until Redis has confirmed it, and sent again after every outage. That
+ * is safe, because each step removes the payload from the claimed list first, and does nothing where it is
+ * gone. The token in done:<id> tells a settle whose answer was lost ("already") from one that came too late
+ * ("fenced").
  *
- * An answer that will not get better (a reply key of another type, another slot of a cluster) must not keep the job
- * claimed for ever: the result then goes into a dead letter, which says why.
+ * An answer that will not get better (a reply key of another type, another slot of a cluster) must not keep
+ * the job claimed for ever: the result then goes into a dead letter, which says why.
  */
 #include <errno.h>
 #include <hiredis/hiredis.h>
@@ -19,7 +20,11 @@
 #include "queue/job.h"
 #include "queue/result.h"
 
-enum settle_kind { SETTLE_RESULT, SETTLE_RETURN, SETTLE_LEAVE };
+enum settle_kind {
+  SETTLE_RESULT,
+  SETTLE_RETURN,
+  SETTLE_LEAVE
+};
 
 struct settle {
   struct settle *next;
@@ -45,7 +50,7 @@ struct settle {
 
 static void send_one(struct settle *settle);
 
-/* ---- the list ----------------------------------------------------------------------------------------------- */
+/* ---- the list ---------------------------------------------------------------------------------------- */
 
 static void settle_free(struct settle *settle) {
   free(settle->payload);
@@ -57,8 +62,8 @@ static void settle_free(struct settle *settle) {
   free(settle);
 }
 
-static struct settle *settle_new(struct queue_slot *slot, enum settle_kind kind, const char *payload, size_t len,
-                                 queue_settle_fn done, void *ctx) {
+static struct settle *settle_new(struct queue_slot *slot, enum settle_kind kind, const char *payload,
+                                 size_t len, queue_settle_fn done, void *ctx) {
   struct settle *settle = calloc(1, sizeof *settle);
   if (!settle) return NULL;
   settle->payload = malloc(len + 1);
@@ -115,7 +120,7 @@ static void finish(struct settle *settle, enum queue_settled outcome) {
   if (left && client->leave_done) client->leave_done(client->leave_ctx, QUEUE_SETTLED);
 }
 
-/* ---- answers ------------------------------------------------------------------------------------------------ */
+/* ---- answers ----------------------------------------------------------------------------------------- */
 
 static int64_t realtime_ms(void) {
   struct timespec ts;
@@ -153,7 +158,8 @@ static void on_settle_error(struct settle *settle, enum reply_class class, const
   char reason[320];
   if (class == REPLY_NO_SCRIPT) {
     send_one(settle);
-  } else if (class == REPLY_WRONG && settle->kind == SETTLE_RESULT && settle->reply_key && !settle->fallen_back) {
+  } else if (class == REPLY_WRONG && settle->kind == SETTLE_RESULT && settle->reply_key &&
+             !settle->fallen_back) {
     snprintf(reason, sizeof reason, "the result could not be published on reply_to: %s", reply->str);
     fall_back(settle, reason);
   } else if (class == REPLY_LATER || class == REPLY_WRONG) {
@@ -193,7 +199,7 @@ static void on_reply(void *ctx, const struct redisReply *reply) {
     finish(settle, QUEUE_SETTLED);
 }
 
-/* ---- sending ------------------------------------------------------------------------------------------------ */
+/* ---- sending ----------------------------------------------------------------------------------------- */
 
 static void command_result(struct command *command, const struct settle *settle) {
   const struct queue_client *client = settle->slot->client;
@@ -258,7 +264,7 @@ void settle_free_all(struct queue_client *client) {
   client->pending_last = NULL;
 }
 
-/* ---- asking ------------------------------------------------------------------------------------------------- */
+/* ---- asking ------------------------------------------------------------------------------------------ */
 
 static int64_t ttl_ms(const struct queue_client *client, const struct job *job) {
   const uint32_t s = job->reply_ttl_s ? job->reply_ttl_s : client->options.default_reply_ttl_s;
@@ -328,7 +334,7 @@ int settle_leave(struct queue_client *client) {
   return 0;
 }
 
-/* ---- a job that cost too many workers ----------------------------------------------------------------------- */
+/* ---- a job that cost too many workers ---------------------------------------------------------------- */
 
 /* It was checked when it was claimed; now only its reply key matters. */
 static const struct job_limits any_limits = {

@@ -1,6 +1,6 @@
 /*
- * One decoder for everything that takes bytes for text: the checker and the replacer must agree on what is valid, or
- * a job accepted by one would be refused by the other.
+ * One decoder for everything that takes bytes for text: the checker and the replacer must agree on what is
+ * valid, or a job accepted by one would be refused by the other.
  */
 #include "queue/utf8.h"
 

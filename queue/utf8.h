@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 /*
- * The length of the sequence at s[0..len), len > 0. `*valid` false: these bytes are no character; the length is
- * then that of the maximal subpart, which one U+FFFD stands for (Unicode 3.9, as browsers do it).
+ * The length of the sequence at s[0..len), len > 0. `*valid` false: these bytes are no character; the length
+ * is then that of the maximal subpart, which one U+FFFD stands for (Unicode 3.9, as browsers do it).
  */
 size_t utf8_step(const char *s, size_t len, bool *valid);
 

@@ -205,6 +205,7 @@ END_TEST
 
 START_TEST(a_section_is_an_error_even_when_empty) {
   refused_on_line("timeout_ms = 5\n[worker]\n", 2, "no sections");
+  refused_on_line("\xef\xbb\xbf[worker]\n", 1, "no sections");
   refused_on_line("  [worker]\nmemory_mb = 4\n", 1, "no sections");
 }
 END_TEST

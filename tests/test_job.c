@@ -1,6 +1,6 @@
 /*
- * Jobs as producers push them, mostly wrong ones. What JSON is, is tested against V8's view of it: a text that
- * JSON.parse refuses must be refused here, or a job fails later with a worse message.
+ * Jobs as producers push them, mostly wrong ones. What JSON is, is tested against V8's view of it: a text
+ * that JSON.parse refuses must be refused here, or a job fails later with a worse message.
  */
 #include <check.h>
 #include <stdio.h>
@@ -33,7 +33,9 @@ static struct job *parse_bytes(const char *payload, size_t len) {
   return job;
 }
 
-static struct job *parse(const char *payload) { return parse_bytes(payload, strlen(payload)); }
+static struct job *parse(const char *payload) {
+  return parse_bytes(payload, strlen(payload));
+}
 
 static void assert_span(struct job_span span, const char *text) {
   if (!text) {
@@ -80,10 +82,11 @@ START_TEST(test_minimal_job_has_the_defaults) {
 END_TEST
 
 START_TEST(test_every_field_is_stored) {
-  struct job *job = parse("{\"id\":\"A.b_c:d-9\",\"code\":\"\",\"input\":[1],\"timeout_ms\":5,\"cpu_ms\":6,\"memory_mb\":8,"
-                          "\"max_output_bytes\":0,\"capture_console\":false,\"bindings\":[],\"tenant\":\"t\\u00e9\","
-                          "\"reply_to\":\"k\",\"reply_ttl_s\":7,\"max_attempts\":1,\"backoff_ms\":5,\"delay_ms\":0,"
-                          "\"run_at_ms\":0,\"seed\":9007199254740991,\"record\":false,\"metadata\":{\"a\":1}}");
+  struct job *job =
+      parse("{\"id\":\"A.b_c:d-9\",\"code\":\"\",\"input\":[1],\"timeout_ms\":5,\"cpu_ms\":6,\"memory_mb\":8,"
+            "\"max_output_bytes\":0,\"capture_console\":false,\"bindings\":[],\"tenant\":\"t\\u00e9\","
+            "\"reply_to\":\"k\",\"reply_ttl_s\":7,\"max_attempts\":1,\"backoff_ms\":5,\"delay_ms\":0,"
+            "\"run_at_ms\":0,\"seed\":9007199254740991,\"record\":false,\"metadata\":{\"a\":1}}");
   ck_assert_msg(!job->error, "%s", job->error);
   ck_assert_str_eq(job->id, "A.b_c:d-9");
   assert_span(job->code, "\"\"");
@@ -105,13 +108,26 @@ END_TEST
 
 START_TEST(test_text_of_values_is_kept) {
   static const char *const inputs[] = {
-      "123456789012345678901234567890", "1.0000000000000000000001", "-0", "1E400", "{\"a\":1,\"a\":2}", "\"\\ud800\"",
-      "\"\\u0000\"", "[ 1 ,\n\t2 ]", "null", "false", "\"a\\/b\"", "\"\xe2\x80\xa8\"", "{}", "\"\x7f\"",
+      "123456789012345678901234567890",
+      "1.0000000000000000000001",
+      "-0",
+      "1E400",
+      "{\"a\":1,\"a\":2}",
+      "\"\\ud800\"",
+      "\"\\u0000\"",
+      "[ 1 ,\n\t2 ]",
+      "null",
+      "false",
+      "\"a\\/b\"",
+      "\"\xe2\x80\xa8\"",
+      "{}",
+      "\"\x7f\"",
   };
   for (size_t i = 0; i < COUNT(inputs); i++) {
     char payload[256], metadata[160];
     snprintf(metadata, sizeof metadata, "{ \"x\" :%s}", inputs[i]);
-    snprintf(payload, sizeof payload, "\r\n { \"code\" : \"1\" ,\"id\":\"i\", \"input\" :\t%s , \"metadata\":%s } ", inputs[i],
+    snprintf(payload, sizeof payload,
+             "\r\n { \"code\" : \"1\" ,\"id\":\"i\", \"input\" :\t%s , \"metadata\":%s } ", inputs[i],
              metadata);
     struct job *job = parse(payload);
     ck_assert_msg(!job->error, "%s: %s", payload, job->error);
@@ -127,12 +143,68 @@ END_TEST
 /* Each is refused by JSON.parse; json-c accepts a good part of them. */
 START_TEST(test_what_is_not_json_is_refused_inside_values) {
   static const char *const values[] = {
-      "NaN",     "nan",     "Infinity", "-Infinity", "inf",   "TRUE",       "True",      "nul",    "Null",    "01",
-      "-01",     "1.",      "1.e5",     "-",         "+1",    ".5",         "1e",        "1e+",    "--1",     "1ee5",
-      "0x10",    "1_000",   "'a'",      "[1,]",      "[,1]",  "{\"a\":1,}", "{a:1}",     "[1 2]",  "[1,,2]",  "{\"a\" 1}",
-      "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"a\tb\"", "\"a\nb\"", "\"\x01\"", "{'a':1}", "[1]]", "/*c*/1", "1//c",
-      "[\v1]",   "[1\f]",   "[NaN]",    "{\"a\":NaN}", "[01]", "[1.]",      "[-]",       "[\"\x1f\"]", "undefined", "",
-      "{\"a\":{'b':1}}", "[1}", "{\"a\":1]", "\"a", "[1", "{\"a\":", "tru", "nulll", "truefalse", "1 2", "\xc2\xa0" "1",
+      "NaN",
+      "nan",
+      "Infinity",
+      "-Infinity",
+      "inf",
+      "TRUE",
+      "True",
+      "nul",
+      "Null",
+      "01",
+      "-01",
+      "1.",
+      "1.e5",
+      "-",
+      "+1",
+      ".5",
+      "1e",
+      "1e+",
+      "--1",
+      "1ee5",
+      "0x10",
+      "1_000",
+      "'a'",
+      "[1,]",
+      "[,1]",
+      "{\"a\":1,}",
+      "{a:1}",
+      "[1 2]",
+      "[1,,2]",
+      "{\"a\" 1}",
+      "\"\\x\"",
+      "\"\\u12\"",
+      "\"\\u12g4\"",
+      "\"a\tb\"",
+      "\"a\nb\"",
+      "\"\x01\"",
+      "{'a':1}",
+      "[1]]",
+      "/*c*/1",
+      "1//c",
+      "[\v1]",
+      "[1\f]",
+      "[NaN]",
+      "{\"a\":NaN}",
+      "[01]",
+      "[1.]",
+      "[-]",
+      "[\"\x1f\"]",
+      "undefined",
+      "",
+      "{\"a\":{'b':1}}",
+      "[1}",
+      "{\"a\":1]",
+      "\"a",
+      "[1",
+      "{\"a\":",
+      "tru",
+      "nulll",
+      "truefalse",
+      "1 2",
+      "\xc2\xa0"
+      "1",
   };
   for (size_t i = 0; i < COUNT(values); i++) {
     char payload[128];
@@ -147,7 +219,8 @@ START_TEST(test_what_is_not_json_is_refused_inside_values) {
 END_TEST
 
 START_TEST(test_text_that_is_no_object) {
-  assert_error("nonsense", "not JSON: unexpected character 'n' at byte 0; a job is a JSON object such as {\"id\":\"a1\"");
+  assert_error("nonsense",
+               "not JSON: unexpected character 'n' at byte 0; a job is a JSON object such as {\"id\":\"a1\"");
   assert_error("", "not JSON: it ends too early, at byte 0");
   assert_error("  ", "not JSON: it ends too early, at byte 2");
   assert_error("[]", "unexpected character '[' at byte 0");
@@ -166,10 +239,12 @@ START_TEST(test_text_that_is_no_object) {
 END_TEST
 
 START_TEST(test_bytes_that_are_not_utf8) {
-  static const char *const bad[] = {"\xff", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x28\xa1", "\x80"};
+  static const char *const bad[] = {"\xff",         "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+                                    "\xe2\x28\xa1", "\x80"};
   for (size_t i = 0; i < COUNT(bad); i++) {
     char payload[96], wanted[64];
-    snprintf(payload, sizeof payload, "{\"input\":\"%s\",\"id\":\"i\",\"code\":\"1\",\"metadata\":{\"a\":1}}", bad[i]);
+    snprintf(payload, sizeof payload, "{\"input\":\"%s\",\"id\":\"i\",\"code\":\"1\",\"metadata\":{\"a\":1}}",
+             bad[i]);
     snprintf(wanted, sizeof wanted, "not UTF-8: byte 0x%02x at byte 10", (unsigned char)bad[i][0]);
     struct job *job = parse(payload);
     ck_assert_msg(job->error && strstr(job->error, wanted), "%s", job->error);
@@ -177,7 +252,8 @@ START_TEST(test_bytes_that_are_not_utf8) {
     assert_span(job->metadata, "{\"a\":1}");
     job_free(job);
   }
-  struct job *job = parse("{\"id\":\"i\",\"code\":\"1\",\"reply_to\":\"k\xff\",\"metadata\":{\"a\":\"\xff\"}}");
+  struct job *job =
+      parse("{\"id\":\"i\",\"code\":\"1\",\"reply_to\":\"k\xff\",\"metadata\":{\"a\":\"\xff\"}}");
   assert_span(job->metadata, NULL);
   ck_assert_str_eq(job->reply_to, "isoq:{default}:reply:i");
   job_free(job);
@@ -227,7 +303,8 @@ START_TEST(test_every_field_says_what_is_wrong) {
       {"\"reply_to\":[]", "reply_to: [] is not a string"},
       {"\"metadata\":[]", "metadata: [] is not an object"},
       {"\"metadata\":null", "metadata: null is not an object"},
-      {"\"max_attempts\":3", "max_attempts: retries are not supported by this version; leave the field out, or give 1"},
+      {"\"max_attempts\":3",
+       "max_attempts: retries are not supported by this version; leave the field out, or give 1"},
       {"\"max_attempts\":0", "max_attempts: 0 is under the minimum 1"},
       {"\"backoff_ms\":-1", "backoff_ms: -1 is under the minimum 0"},
       {"\"delay_ms\":5", "delay_ms: delayed jobs are not supported by this version"},
@@ -249,7 +326,8 @@ START_TEST(test_every_field_says_what_is_wrong) {
     snprintf(payload, sizeof payload, "{\"id\":\"i\",\"code\":\"1\",%s}", cases[i].member);
     assert_error(payload, cases[i].error);
     /* The bad field first: what follows it is still read. */
-    snprintf(payload, sizeof payload, "{%s,\"metadata\":{\"m\":1},\"code\":\"1\",\"id\":\"i\"}", cases[i].member);
+    snprintf(payload, sizeof payload, "{%s,\"metadata\":{\"m\":1},\"code\":\"1\",\"id\":\"i\"}",
+             cases[i].member);
     struct job *job = parse(payload);
     ck_assert_ptr_nonnull(job->error);
     ck_assert_str_eq(job->id, "i");
@@ -271,12 +349,14 @@ START_TEST(test_integral_doubles_are_integers) {
 END_TEST
 
 START_TEST(test_ids) {
-  static const char *const bad[] = {"\"\"", "\"a b\"", "\"a/b\"", "\"\xc3\xa9\"", "\"a\\u0000\"", "1", "null", "{}", "\"a\\n\""};
+  static const char *const bad[] = {"\"\"", "\"a b\"", "\"a/b\"", "\"\xc3\xa9\"", "\"a\\u0000\"",
+                                    "1",    "null",    "{}",      "\"a\\n\""};
   for (size_t i = 0; i < COUNT(bad); i++) {
     char payload[128];
     snprintf(payload, sizeof payload, "{\"id\":%s,\"code\":\"1\"}", bad[i]);
     struct job *job = parse(payload);
-    ck_assert_msg(job->error && strstr(job->error, "is no id; an id is a string of 1 to 128"), "%s", job->error);
+    ck_assert_msg(job->error && strstr(job->error, "is no id; an id is a string of 1 to 128"), "%s",
+                  job->error);
     ck_assert_str_eq(job->id, "");
     ck_assert_ptr_null(job->reply_to);
     job_free(job);
@@ -294,7 +374,8 @@ START_TEST(test_ids) {
   id[129] = '\0';
   snprintf(payload, sizeof payload, "{\"id\":\"%s\",\"code\":\"1\"}", id);
   assert_error(payload, "is no id");
-  assert_error("{\"code\":\"1\"}", "id: missing; a job without an id must name the key of its result in reply_to");
+  assert_error("{\"code\":\"1\"}",
+               "id: missing; a job without an id must name the key of its result in reply_to");
   assert_valid("{\"code\":\"1\",\"reply_to\":\"k\"}");
 }
 END_TEST
@@ -306,7 +387,8 @@ START_TEST(test_reply_to_cannot_name_the_queues_own_keys) {
     char payload[128];
     snprintf(payload, sizeof payload, "{\"id\":\"i\",\"code\":\"1\",\"reply_to\":\"%s\"}", bad[i]);
     struct job *job = parse(payload);
-    ck_assert_msg(job->error && strstr(job->error, "is one of isoq's own keys"), "%s: %s", bad[i], job->error);
+    ck_assert_msg(job->error && strstr(job->error, "is one of isoq's own keys"), "%s: %s", bad[i],
+                  job->error);
     ck_assert_str_eq(job->reply_to, "isoq:{default}:reply:i"); /* where the producer may be told */
     job_free(job);
   }
@@ -317,7 +399,8 @@ END_TEST
 
 START_TEST(test_text_that_breaks_off_keeps_what_is_complete) {
   struct job *job = parse("{\"reply_to\":\"k\",\"id\":\"i\",\"metadata\":{\"a\":1},\"code\":\"1 +");
-  ck_assert_msg(job->error && strstr(job->error, "not JSON: it ends too early, at byte 55"), "%s", job->error);
+  ck_assert_msg(job->error && strstr(job->error, "not JSON: it ends too early, at byte 55"), "%s",
+                job->error);
   ck_assert_str_eq(job->id, "i");
   ck_assert_str_eq(job->reply_to, "k");
   assert_span(job->metadata, "{\"a\":1}");
@@ -336,13 +419,15 @@ START_TEST(test_sizes) {
   snprintf(payload, sizeof payload, "{\"id\":\"i\",\"code\":\"%s\"}", code);
   assert_error(payload, "code: 65 bytes are over this worker's maximum 64");
   /* 12 escapes are 12 bytes of code */
-  assert_valid("{\"id\":\"i\",\"code\":\"\\u0031\\u0031\\u0031\\u0031\\u0031\\u0031\\u0031\\u0031\\u0031\\u0031\\u0031\\u0031\"}");
+  assert_valid("{\"id\":\"i\",\"code\":"
+               "\"\\u0031\\u0031\\u0031\\u0031\\u0031\\u0031\\u0031\\u0031\\u0031\\u0031\\u0031\\u0031\"}");
 
   snprintf(payload, sizeof payload, "{\"id\":\"i\",\"code\":\"1\",\"input\":\"%04095d\"}", 1);
   assert_error(payload, "input: 4097 bytes of JSON are over this worker's maximum 4096");
   snprintf(payload, sizeof payload, "{\"id\":\"i\",\"code\":\"1\",\"input\":%08200d}", 1);
   struct job *job = parse(payload);
-  ck_assert_msg(job->error && strstr(job->error, "payload: 8230 bytes are over this worker's maximum 8192"), "%s", job->error);
+  ck_assert_msg(job->error && strstr(job->error, "payload: 8230 bytes are over this worker's maximum 8192"),
+                "%s", job->error);
   ck_assert_str_eq(job->id, "i");
   ck_assert_str_eq(job->payload, payload);
   job_free(job);
@@ -364,7 +449,8 @@ START_TEST(test_depth) {
   nest(nested, JOB_DEPTH_MAX);
   snprintf(payload, sizeof payload, "{\"input\":%s,\"id\":\"i\",\"code\":\"1\"}", nested);
   struct job *job = parse(payload);
-  ck_assert_msg(job->error && strstr(job->error, "input: nested too deep; a job may be nested 256 levels"), "%s", job->error);
+  ck_assert_msg(job->error && strstr(job->error, "input: nested too deep; a job may be nested 256 levels"),
+                "%s", job->error);
   ck_assert_str_eq(job->id, "i");
   job_free(job);
   memset(nested, '[', 1000);

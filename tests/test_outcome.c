@@ -360,6 +360,17 @@ START_TEST(test_cancelled_before_the_start)
 }
 END_TEST
 
+START_TEST(test_invalid)
+{
+    job.error = "timeout_ms: \"soon\" is not an integer";
+    ck_assert_int_eq(outcome_from_invalid(&job, &result), 0);
+    ck_assert_int_eq(result.status, ISOQ_STATUS_INVALID);
+    ck_assert_ptr_nonnull(strstr(result.error_message.data, job.error));
+    ck_assert_ptr_nonnull(strstr(result.stderr_text.data, job.error));
+    ck_assert_str_eq(result.stdout_text.data, "");
+}
+END_TEST
+
 START_TEST(test_every_end_has_a_name_and_a_level)
 {
     for (int a = 0; a < OUTCOME_END_COUNT; a++) {
@@ -411,6 +422,7 @@ int main(void)
     tcase_add_test(tests, test_what_no_executor_may_claim);
     tcase_add_loop_test(tests, test_death, 0, (int)(sizeof(deaths) / sizeof(deaths[0])));
     tcase_add_test(tests, test_cancelled_before_the_start);
+    tcase_add_test(tests, test_invalid);
     tcase_add_test(tests, test_every_end_has_a_name_and_a_level);
     tcase_add_test(tests, test_error_text);
     suite_add_tcase(suite, tests);

@@ -1,7 +1,7 @@
 /*
- * The worker's side of the queue against a real Redis: every promise of PROTOCOL.md, and every outage we could think
- * of, caused for real (killed, frozen, read-only, full, scripts flushed, connections cut). Nothing sleeps to
- * synchronise: a test runs the loop until what it waits for is so, or fails at a deadline.
+ * The worker's side of the queue against a real Redis: every promise of PROTOCOL.md, and every outage we
+ * could think of, caused for real (killed, frozen, read-only, full, scripts flushed, connections cut).
+ * Nothing sleeps to synchronise: a test runs the loop until what it waits for is so, or fails at a deadline.
  */
 #include <check.h>
 #include <event2/event.h>
@@ -38,7 +38,7 @@ static const struct job_limits limits = {
 static struct redis_server server;
 static redisContext *redis;
 
-/* ---- a worker ----------------------------------------------------------------------------------------------- */
+/* ---- a worker ---------------------------------------------------------------------------------------- */
 
 struct worker {
   struct event_base *base;
@@ -73,7 +73,8 @@ static void on_left(void *ctx, enum queue_settled outcome) {
 }
 
 static void settle_as(struct worker *worker, struct job *job, const char *dead_reason) {
-  struct job_result result = {.status = job->error ? ISOQ_STATUS_INVALID : ISOQ_STATUS_OK, .result_type = ISOQ_TYPE_NUMBER};
+  struct job_result result = {.status = job->error ? ISOQ_STATUS_INVALID : ISOQ_STATUS_OK,
+                              .result_type = ISOQ_TYPE_NUMBER};
   char *json;
   size_t len;
   if (job->error)
@@ -82,14 +83,16 @@ static void settle_as(struct worker *worker, struct job *job, const char *dead_r
     result_text_set(&result.result, "4", 1);
   snprintf(result.worker, sizeof result.worker, "%s", worker->client->worker);
   ck_assert_int_eq(job_result_to_json(&result, job, &json, &len), 0);
-  ck_assert_int_eq(queue_settle(worker->client, job, json, len, isoq_status_name(result.status), dead_reason, on_settled,
-                                worker),
+  ck_assert_int_eq(queue_settle(worker->client, job, json, len, isoq_status_name(result.status), dead_reason,
+                                on_settled, worker),
                    0);
   free(json);
   job_result_free(&result);
 }
 
-static void settle(struct worker *worker, size_t index) { settle_as(worker, worker->jobs[index], NULL); }
+static void settle(struct worker *worker, size_t index) {
+  settle_as(worker, worker->jobs[index], NULL);
+}
 
 static void on_claimed(void *ctx, const char *queue, const char *payload, size_t len) {
   struct worker *worker = ctx;
@@ -119,11 +122,13 @@ struct settings {
   uint32_t lease_ms, lease_renew_ms, reap_interval_ms, dead_letters_max;
 };
 
-static void worker_start_with(struct worker *worker, struct event_base *base, const char *name, struct settings set) {
+static void worker_start_with(struct worker *worker, struct event_base *base, const char *name,
+                              struct settings set) {
   static const char *const only_default[] = {"default"};
   char error[256];
   *worker = (struct worker){.base = base, .link = -1};
-  ck_assert_msg(redis_url_parse(set.url ? set.url : server.unix_url, &worker->url, error, sizeof error) == 0, "%s", error);
+  ck_assert_msg(redis_url_parse(set.url ? set.url : server.unix_url, &worker->url, error, sizeof error) == 0,
+                "%s", error);
   const struct queue_options options = {
       .url = &worker->url,
       .prefix = "isoq",
@@ -137,7 +142,8 @@ static void worker_start_with(struct worker *worker, struct event_base *base, co
       .dead_letters_max = set.dead_letters_max ? set.dead_letters_max : 1000,
       .default_reply_ttl_s = 3600,
   };
-  const struct queue_callbacks callbacks = {.ctx = worker, .claimed = on_claimed, .link = on_link, .note = on_note};
+  const struct queue_callbacks callbacks = {
+      .ctx = worker, .claimed = on_claimed, .link = on_link, .note = on_note};
   ck_assert_int_eq(queue_client_new(base, &options, &callbacks, &worker->client), 0);
 }
 
@@ -154,7 +160,7 @@ static void worker_die(struct worker *worker) {
   *worker = (struct worker){0};
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------------ */
+/* ---- waiting ----------------------------------------------------------------------------------------- */
 
 static void on_tick(evutil_socket_t fd, short events, void *ctx) {
   (void)fd;
@@ -163,16 +169,16 @@ static void on_tick(evutil_socket_t fd, short events, void *ctx) {
 }
 
 /* UNTIL(base, condition): runs the loop until the condition is true. */
-#define UNTIL(base, condition)                                                                                       \
-  do {                                                                                                               \
-    struct event *tick_ = event_new(base, -1, EV_PERSIST, on_tick, NULL);                                            \
-    const int64_t deadline_ = conn_now_ms() + DEADLINE_MS;                                                           \
-    event_add(tick_, &(struct timeval){.tv_usec = 5000});                                                            \
-    while (!(condition)) {                                                                                           \
-      if (conn_now_ms() > deadline_) ck_abort_msg("not within %d ms: %s", DEADLINE_MS, #condition);                  \
-      event_base_loop(base, EVLOOP_ONCE);                                                                            \
-    }                                                                                                                \
-    event_free(tick_);                                                                                               \
+#define UNTIL(base, condition)                                                                               \
+  do {                                                                                                       \
+    struct event *tick_ = event_new(base, -1, EV_PERSIST, on_tick, NULL);                                    \
+    const int64_t deadline_ = conn_now_ms() + DEADLINE_MS;                                                   \
+    event_add(tick_, &(struct timeval){.tv_usec = 5000});                                                    \
+    while (!(condition)) {                                                                                   \
+      if (conn_now_ms() > deadline_) ck_abort_msg("not within %d ms: %s", DEADLINE_MS, #condition);          \
+      event_base_loop(base, EVLOOP_ONCE);                                                                    \
+    }                                                                                                        \
+    event_free(tick_);                                                                                       \
   } while (0)
 
 /* Runs the loop for a while: only to see that something does NOT happen. */
@@ -181,7 +187,7 @@ static void idle(struct event_base *base, int ms) {
   UNTIL(base, conn_now_ms() >= until);
 }
 
-/* ---- Redis -------------------------------------------------------------------------------------------------- */
+/* ---- Redis ------------------------------------------------------------------------------------------- */
 
 static redisReply *command(const char *format, ...) {
   va_list args;
@@ -198,7 +204,8 @@ static void run(const char *format, ...) {
   va_start(args, format);
   redisReply *reply = redisvCommand(redis, format, args);
   va_end(args);
-  ck_assert_msg(reply && reply->type != REDIS_REPLY_ERROR, "%s: %s", format, reply ? reply->str : redis->errstr);
+  ck_assert_msg(reply && reply->type != REDIS_REPLY_ERROR, "%s: %s", format,
+                reply ? reply->str : redis->errstr);
   freeReplyObject(reply);
 }
 
@@ -209,7 +216,9 @@ static long long number(const char *format, const char *a) {
   return n;
 }
 
-static long long stat(const char *field) { return number("HGET isoq:{default}:stats %s", field); }
+static long long stat(const char *field) {
+  return number("HGET isoq:{default}:stats %s", field);
+}
 
 /* Valid until the next call; NULL for nil. */
 static const char *text(const char *format, const char *a) {
@@ -225,11 +234,14 @@ static void push(const char *queue, const char *id) {
   run("LPUSH isoq:{%s}:jobs {\"id\":\"%s\",\"code\":\"2+2\"}", queue, id);
 }
 
-static void push_default(const char *id) { push("default", id); }
+static void push_default(const char *id) {
+  push("default", id);
+}
 
 static bool has_member(const char *json, const char *name, const char *value) {
   struct json_object *object = json_tokener_parse(json), *member;
-  const bool same = json_object_object_get_ex(object, name, &member) && strcmp(json_object_get_string(member), value) == 0;
+  const bool same =
+      json_object_object_get_ex(object, name, &member) && strcmp(json_object_get_string(member), value) == 0;
   json_object_put(object);
   return same;
 }
@@ -249,7 +261,7 @@ static void stop(void) {
   redis_server_end(&server);
 }
 
-/* ---- claim and settle --------------------------------------------------------------------------------------- */
+/* ---- claim and settle -------------------------------------------------------------------------------- */
 
 START_TEST(test_a_job_goes_round) {
   struct worker w;
@@ -275,7 +287,8 @@ START_TEST(test_a_job_goes_round) {
   ck_assert_int_eq(stat("status:ok"), 1);
   ck_assert_int_eq(number("EXISTS isoq:{default}:dead", NULL), 0);
   const char *json = text("RPOP isoq:{default}:reply:%s", "a1");
-  ck_assert(has_member(json, "id", "a1") && has_member(json, "result", "4") && has_member(json, "worker", "w1"));
+  ck_assert(has_member(json, "id", "a1") && has_member(json, "result", "4") &&
+            has_member(json, "worker", "w1"));
   worker_die(&w);
 }
 END_TEST
@@ -323,6 +336,24 @@ START_TEST(test_queues_are_served_in_strict_order) {
     UNTIL(base, w.job_count == 10 + i);
     ck_assert_str_eq(w.jobs[9 + i]->queue, queues[i]);
   }
+  worker_die(&w);
+}
+END_TEST
+
+START_TEST(test_more_room_while_a_higher_queue_is_asked) {
+  static const char *const queues[] = {"high", "default"};
+  struct worker w;
+  worker_start_with(&w, base, "w1", (struct settings){.queues = queues, .queue_count = 2});
+  UNTIL(base, w.link == 1);
+  for (int i = 0; i < 5; i++) {
+    push("high", "h");
+    push("default", "d");
+  }
+  queue_client_set_capacity(w.client, 1);
+  queue_client_set_capacity(w.client, 5); /* the first question is under way */
+  UNTIL(base, w.job_count == 5);
+  for (size_t i = 0; i < 5; i++)
+    ck_assert_str_eq(w.jobs[i]->queue, "high");
   worker_die(&w);
 }
 END_TEST
@@ -427,13 +458,14 @@ START_TEST(test_leaving_takes_the_lease_along) {
   queue_client_set_capacity(w.client, 1);
   UNTIL(base, blocked_clients_are("2"));
   /* As if Redis had given us one whose answer is on its way. */
-  run("LPUSH isoq:{default}:claimed:w1 {\"id\":\"a\",\"code\":\"1\"}");
+  run("LPUSH isoq:{default}:claimed:w1 {\"id\":\"a\",\"code\":\"1\"} {\"id\":\"b\",\"code\":\"1\"}");
   ck_assert_int_eq(queue_client_leave(w.client, on_left, &w), 0);
   UNTIL(base, w.left == 1);
-  ck_assert_int_eq(number("EXISTS isoq:{default}:workers isoq:{other}:workers isoq:{default}:claimed:w1", NULL), 0);
-  ck_assert_int_eq(number("LLEN isoq:{default}:jobs", NULL), 1);
+  ck_assert_int_eq(
+      number("EXISTS isoq:{default}:workers isoq:{other}:workers isoq:{default}:claimed:w1", NULL), 0);
+  ck_assert_int_eq(number("LLEN isoq:{default}:jobs", NULL), 2);
   ck_assert(blocked_clients_are("0"));
-  push_default("b");
+  push_default("c");
   idle(base, 50);
   ck_assert_uint_eq(w.job_count, 0);
   ck_assert_uint_eq(queue_client_pending(w.client), 0);
@@ -441,7 +473,7 @@ START_TEST(test_leaving_takes_the_lease_along) {
 }
 END_TEST
 
-/* ---- results that cannot go where they should --------------------------------------------------------------- */
+/* ---- results that cannot go where they should -------------------------------------------------------- */
 
 START_TEST(test_reply_to_of_another_type_makes_a_dead_letter) {
   struct worker w;
@@ -471,7 +503,9 @@ START_TEST(test_nothing_is_dropped_silently) {
   settle(&w, 0); /* without a reason: the letter must be made all the same */
   UNTIL(base, w.outcomes[QUEUE_SETTLED] == 1);
   const char *letter = text("LINDEX isoq:{default}:dead 0", NULL);
-  ck_assert_msg(strstr(letter, "{\"job\":\"no \\\"JSON\xef\xbf\xbd\\u0000\",\"reason\":\"no reply key is known\","), "%s", letter);
+  ck_assert_msg(
+      strstr(letter, "{\"job\":\"no \\\"JSON\xef\xbf\xbd\\u0000\",\"reason\":\"no reply key is known\","),
+      "%s", letter);
   ck_assert_int_eq(number("EXISTS isoq:{default}:claimed:%s", "w1"), 0);
 
   run("LPUSH isoq:{default}:jobs %s", "{\"id\":\"b\",\n \"cod\": 1e2}");
@@ -479,7 +513,10 @@ START_TEST(test_nothing_is_dropped_silently) {
   settle_as(&w, w.jobs[1], "invalid");
   UNTIL(base, w.outcomes[QUEUE_SETTLED] == 2);
   letter = text("LINDEX isoq:{default}:dead 0", NULL); /* the newest, as it was pushed */
-  ck_assert_msg(strstr(letter, "{\"job\":{\"id\":\"b\",\n \"cod\": 1e2},\"reason\":\"invalid\",\"result\":{\"id\":\"b\""), "%s", letter);
+  ck_assert_msg(
+      strstr(letter,
+             "{\"job\":{\"id\":\"b\",\n \"cod\": 1e2},\"reason\":\"invalid\",\"result\":{\"id\":\"b\""),
+      "%s", letter);
   ck_assert_int_eq(number("LLEN isoq:{default}:reply:%s", "b"), 1);
   push_default("c");
   UNTIL(base, w.job_count == 3);
@@ -511,7 +548,7 @@ START_TEST(test_a_broken_key_of_ours_is_said_and_survived) {
 }
 END_TEST
 
-/* ---- dead workers ------------------------------------------------------------------------------------------- */
+/* ---- dead workers ------------------------------------------------------------------------------------ */
 
 static const struct settings hasty = {.lease_ms = 500, .lease_renew_ms = 100, .reap_interval_ms = 50};
 
@@ -529,7 +566,8 @@ START_TEST(test_a_late_result_is_fenced) {
   UNTIL(base, other.job_count == 2);
   ck_assert_str_eq(other.jobs[0]->id, "a"); /* in the order they had */
   ck_assert_str_eq(other.jobs[1]->id, "b");
-  ck_assert_ptr_nonnull(strstr(other.notes, "warn reaped: queue default: worker slow is gone; jobs taken from it: 2"));
+  ck_assert_ptr_nonnull(
+      strstr(other.notes, "warn reaped: queue default: worker slow is gone; jobs taken from it: 2"));
   ck_assert_int_eq(number("ZCARD isoq:{default}:workers", NULL), 1);
   settle(&slow, 0);
   UNTIL(slow_base, slow.outcomes[QUEUE_FENCED] == 1);
@@ -565,25 +603,35 @@ START_TEST(test_a_job_that_kills_workers_is_given_up) {
   ck_assert_uint_eq(w.job_count, 0);
   const char *json = text("LINDEX isoq:{default}:reply:%s 0", "poison");
   ck_assert(has_member(json, "status", "worker_lost") && has_member(json, "worker", "last"));
-  ck_assert_ptr_nonnull(strstr(text("LINDEX isoq:{default}:dead 0", NULL), "\"reason\":\"given up: 3 workers died"));
+  ck_assert_ptr_nonnull(
+      strstr(text("LINDEX isoq:{default}:dead 0", NULL), "\"reason\":\"given up: 3 workers died"));
   UNTIL(base, queue_client_pending(w.client) == 0);
-  ck_assert_int_eq(number("EXISTS isoq:{default}:deaths isoq:{default}:claimed:last isoq:{default}:jobs", NULL), 0);
+  ck_assert_int_eq(
+      number("EXISTS isoq:{default}:deaths isoq:{default}:claimed:last isoq:{default}:jobs", NULL), 0);
   ck_assert_int_eq(stat("status:worker_lost"), 1);
   worker_die(&w);
 }
 END_TEST
 
+/* Slow enough that doing one part at each reap, or at each search, would take far longer than AT_ONCE_MS. */
+static const struct settings unhurried = {
+    .lease_ms = 30000, .lease_renew_ms = 5000, .reap_interval_ms = 1000};
+#define AT_ONCE_MS 900
+
 START_TEST(test_a_long_list_of_a_dead_worker_is_taken_in_parts) {
   struct worker w;
-  for (int i = 0; i < 350; i++)
+  for (int i = 0; i < 450; i++)
     run("LPUSH isoq:{default}:claimed:gone {\"id\":\"j%d\",\"code\":\"1\"}", i);
   run("ZADD isoq:{default}:workers 1 gone");
-  worker_start_with(&w, base, "w1", hasty);
-  UNTIL(base, number("LLEN isoq:{default}:jobs", NULL) == 350);
-  queue_client_set_capacity(w.client, 350);
-  UNTIL(base, w.job_count == 350);
+  worker_start_with(&w, base, "w1", unhurried);
+  UNTIL(base, number("LLEN isoq:{default}:jobs", NULL) > 0);
+  const int64_t first = conn_now_ms();
+  UNTIL(base, number("LLEN isoq:{default}:jobs", NULL) == 450);
+  ck_assert_int_lt(conn_now_ms() - first, AT_ONCE_MS);
+  queue_client_set_capacity(w.client, 450);
+  UNTIL(base, w.job_count == 450);
   ck_assert_str_eq(w.jobs[0]->id, "j0");
-  ck_assert_str_eq(w.jobs[349]->id, "j349");
+  ck_assert_str_eq(w.jobs[449]->id, "j449");
   ck_assert_int_eq(number("ZCARD isoq:{default}:workers", NULL), 1);
   worker_die(&w);
 }
@@ -591,23 +639,39 @@ END_TEST
 
 START_TEST(test_a_claimed_list_without_a_worker_is_found) {
   struct worker w;
-  for (int i = 0; i < 150; i++)
+  for (int i = 0; i < 450; i++)
     run("LPUSH isoq:{default}:claimed:nobody {\"id\":\"j%d\",\"code\":\"1\"}", i);
   for (int i = 0; i < 3000; i++) /* more keys than one step of the search sees */
     run("SET other:%d x", i);
   run("SET isoq:{default}:claimed:strange x");
-  worker_start_with(&w, base, "w1", hasty);
-  queue_client_set_capacity(w.client, 200);
-  UNTIL(base, w.job_count == 150);
+  worker_start_with(&w, base, "w1", unhurried);
+  UNTIL(base, number("LLEN isoq:{default}:jobs", NULL) > 0);
+  const int64_t first = conn_now_ms();
+  UNTIL(base, number("LLEN isoq:{default}:jobs", NULL) == 450);
+  ck_assert_int_lt(conn_now_ms() - first, AT_ONCE_MS);
   ck_assert_int_eq(number("EXISTS isoq:{default}:claimed:nobody", NULL), 0);
-  ck_assert_int_eq(number("LLEN isoq:{default}:claimed:%s", "w1"), 150); /* its own list is left alone */
+  worker_die(&w);
+}
+END_TEST
+
+START_TEST(test_a_search_leaves_its_own_claims_alone) {
+  struct worker w;
+  worker_start_with(&w, base, "w1", hasty);
+  push_default("a");
+  queue_client_set_capacity(w.client, 1);
+  UNTIL(base, w.job_count == 1);
+  run("HDEL isoq:{default}:stats orphans_searched_at_ms");
+  UNTIL(base, number("HEXISTS isoq:{default}:stats orphans_searched_at_ms", NULL) == 1);
+  idle(base, 100);
+  ck_assert_int_eq(number("LLEN isoq:{default}:claimed:%s", "w1"), 1);
   worker_die(&w);
 }
 END_TEST
 
 START_TEST(test_a_claim_whose_answer_was_lost_is_put_back) {
   struct worker w;
-  worker_start_with(&w, base, "w1", (struct settings){.lease_ms = 2000, .lease_renew_ms = 100, .reap_interval_ms = 60000});
+  worker_start_with(&w, base, "w1",
+                    (struct settings){.lease_ms = 2000, .lease_renew_ms = 100, .reap_interval_ms = 60000});
   push_default("known");
   queue_client_set_capacity(w.client, 1);
   UNTIL(base, w.job_count == 1);
@@ -622,7 +686,7 @@ START_TEST(test_a_claim_whose_answer_was_lost_is_put_back) {
 }
 END_TEST
 
-/* ---- outages ------------------------------------------------------------------------------------------------ */
+/* ---- outages ----------------------------------------------------------------------------------------- */
 
 START_TEST(test_scripts_may_be_flushed) {
   struct worker w;
@@ -719,7 +783,8 @@ END_TEST
 
 START_TEST(test_a_full_redis_stops_claims_and_nothing_else) {
   struct worker w;
-  worker_start_with(&w, base, "w1", (struct settings){.lease_ms = 1000, .lease_renew_ms = 100, .reap_interval_ms = 50});
+  worker_start_with(&w, base, "w1",
+                    (struct settings){.lease_ms = 1000, .lease_renew_ms = 100, .reap_interval_ms = 50});
   push_default("a");
   push_default("b");
   queue_client_set_capacity(w.client, 1);
@@ -741,16 +806,34 @@ END_TEST
 
 START_TEST(test_a_replica_is_no_place_to_work) {
   struct worker w;
-  worker_start_with(&w, base, "w1", (struct settings){.lease_ms = 30000, .lease_renew_ms = 100, .reap_interval_ms = 60000});
+  worker_start_with(&w, base, "w1",
+                    (struct settings){.lease_ms = 30000, .lease_renew_ms = 100, .reap_interval_ms = 60000});
   queue_client_set_capacity(w.client, 1);
   UNTIL(base, blocked_clients_are("1"));
   run("REPLICAOF 127.0.0.1 1");
   UNTIL(base, w.link == 0);
-  ck_assert_msg(strstr(w.link_why, "UNBLOCKED") || strstr(w.link_why, "READONLY") || strstr(w.link_why, "MASTERDOWN"), "%s",
-                w.link_why);
+  ck_assert_msg(strstr(w.link_why, "UNBLOCKED") || strstr(w.link_why, "READONLY") ||
+                    strstr(w.link_why, "MASTERDOWN"),
+                "%s", w.link_why);
   idle(base, 300);
   ck_assert_int_eq(w.link, 0);
   run("REPLICAOF NO ONE");
+  UNTIL(base, w.link == 1);
+  push_default("a");
+  UNTIL(base, w.job_count == 1);
+  worker_die(&w);
+}
+END_TEST
+
+START_TEST(test_a_redis_that_hangs_is_noticed) {
+  struct worker w;
+  worker_start_with(&w, base, "w1", hasty);
+  queue_client_set_capacity(w.client, 1);
+  UNTIL(base, w.link == 1 && blocked_clients_are("1"));
+  redis_server_freeze(&server); /* the connections stay, and nothing answers */
+  UNTIL(base, w.link == 0);
+  ck_assert_str_eq(w.link_why, "a command was not answered in time");
+  redis_server_thaw(&server);
   UNTIL(base, w.link == 1);
   push_default("a");
   UNTIL(base, w.job_count == 1);
@@ -850,9 +933,17 @@ START_TEST(test_options_are_checked) {
   struct queue_client *client;
   char error[128];
   ck_assert_int_eq(redis_url_parse(server.unix_url, &url, error, sizeof error), 0);
-  const struct queue_options fine = {.url = &url, .prefix = "p", .queues = good, .queue_count = 1, .worker = "w",
-                                     .lease_ms = 100, .lease_renew_ms = 10, .reap_interval_ms = 10, .max_worker_deaths = 1,
-                                     .dead_letters_max = 1, .default_reply_ttl_s = 1};
+  const struct queue_options fine = {.url = &url,
+                                     .prefix = "p",
+                                     .queues = good,
+                                     .queue_count = 1,
+                                     .worker = "w",
+                                     .lease_ms = 100,
+                                     .lease_renew_ms = 10,
+                                     .reap_interval_ms = 10,
+                                     .max_worker_deaths = 1,
+                                     .dead_letters_max = 1,
+                                     .default_reply_ttl_s = 1};
   const struct queue_callbacks callbacks = {.claimed = on_claimed};
   struct queue_options wrong[7];
   for (size_t i = 0; i < COUNT(wrong); i++)
@@ -881,6 +972,7 @@ int main(void) {
   tcase_add_test(tc, test_a_job_goes_round);
   tcase_add_test(tc, test_jobs_come_in_order_and_no_more_than_asked_for);
   tcase_add_test(tc, test_queues_are_served_in_strict_order);
+  tcase_add_test(tc, test_more_room_while_a_higher_queue_is_asked);
   tcase_add_test(tc, test_a_thousand_jobs_two_workers_each_once);
   tcase_add_test(tc, test_waiting_on_an_empty_queue_and_no_longer);
   tcase_add_test(tc, test_a_job_given_back_is_next);
@@ -893,6 +985,7 @@ int main(void) {
   tcase_add_test(tc, test_a_job_that_kills_workers_is_given_up);
   tcase_add_test(tc, test_a_long_list_of_a_dead_worker_is_taken_in_parts);
   tcase_add_test(tc, test_a_claimed_list_without_a_worker_is_found);
+  tcase_add_test(tc, test_a_search_leaves_its_own_claims_alone);
   tcase_add_test(tc, test_a_claim_whose_answer_was_lost_is_put_back);
   tcase_add_test(tc, test_scripts_may_be_flushed);
   tcase_add_test(tc, test_cut_connections_come_back);
@@ -900,6 +993,7 @@ int main(void) {
   tcase_add_test(tc, test_a_settle_whose_answer_was_lost_counts_once);
   tcase_add_test(tc, test_a_full_redis_stops_claims_and_nothing_else);
   tcase_add_test(tc, test_a_replica_is_no_place_to_work);
+  tcase_add_test(tc, test_a_redis_that_hangs_is_noticed);
   tcase_add_test(tc, test_redis_not_there_at_first);
   tcase_add_test(tc, test_over_tcp_by_name);
   tcase_add_test(tc, test_a_name_that_does_not_resolve);

@@ -45,7 +45,8 @@ START_TEST(test_right_ones) {
   for (size_t i = 0; i < COUNT(cases); i++) {
     struct redis_url url;
     char error[256] = "";
-    ck_assert_msg(redis_url_parse(cases[i].url, &url, error, sizeof error) == 0, "%s: %s", cases[i].url, error);
+    ck_assert_msg(redis_url_parse(cases[i].url, &url, error, sizeof error) == 0, "%s: %s", cases[i].url,
+                  error);
     ck_assert(url.is_unix == cases[i].is_unix);
     ck_assert_str_eq(url.host, cases[i].host);
     ck_assert_int_eq(url.port, cases[i].port);
@@ -100,8 +101,10 @@ START_TEST(test_wrong_ones_show_a_right_one) {
   for (size_t i = 0; i < COUNT(cases); i++) {
     struct redis_url url = {.port = -7};
     char error[256] = "";
-    ck_assert_msg(redis_url_parse(cases[i].url, &url, error, sizeof error) == -22, "accepted: %s", cases[i].url);
-    ck_assert_msg(strstr(error, cases[i].error), "%s\n  says   %s\n  wanted %s", cases[i].url, error, cases[i].error);
+    ck_assert_msg(redis_url_parse(cases[i].url, &url, error, sizeof error) == -22, "accepted: %s",
+                  cases[i].url);
+    ck_assert_msg(strstr(error, cases[i].error), "%s\n  says   %s\n  wanted %s", cases[i].url, error,
+                  cases[i].error);
     ck_assert_ptr_null(strstr(error, "secret"));
     ck_assert_int_eq(url.port, -7);
   }
@@ -151,7 +154,8 @@ START_TEST(test_connecting) {
   redis_server_freeze(&server);
   assert_refused(server.tcp_url, "does not answer: timed out. Is it a Redis server?");
   redis_server_kill(&server);
-  assert_refused(server.tcp_url, "Start a server (redis-server), or name another with --redis URL or ISOQ_REDIS_URL");
+  assert_refused(server.tcp_url,
+                 "Start a server (redis-server), or name another with --redis URL or ISOQ_REDIS_URL");
   redis_server_end(&server);
 }
 END_TEST

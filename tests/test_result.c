@@ -41,21 +41,28 @@ static char *json_of(const struct job_result *result, const struct job *job) {
 
 START_TEST(test_fields_are_in_the_order_of_the_contract) {
   struct job *job = job_of("{\"id\":\"a1\",\"code\":\"1\",\"metadata\":{\"k\": 1e2,\r\n\"k\":[ ]}}");
-  struct job_result result = {.status = ISOQ_STATUS_OK, .result_type = ISOQ_TYPE_NUMBER, .execution_time_ms = 0.4124,
-                              .cpu_time_ms = 12, .queued_ms = 1.9, .peak_memory_bytes = 1843200, .started_at_ms = 5,
-                              .finished_at_ms = 6, .stdout_truncated = true, .worker = "host-1"};
+  struct job_result result = {.status = ISOQ_STATUS_OK,
+                              .result_type = ISOQ_TYPE_NUMBER,
+                              .execution_time_ms = 0.4124,
+                              .cpu_time_ms = 12,
+                              .queued_ms = 1.9,
+                              .peak_memory_bytes = 1843200,
+                              .started_at_ms = 5,
+                              .finished_at_ms = 6,
+                              .stdout_truncated = true,
+                              .worker = "host-1"};
   struct result_console_entry entry = {.level = ISOQ_CONSOLE_WARN, .text = {.data = (char *)"w/", .len = 2}};
   result_text_set(&result.result, "4", 1);
   result.console = &entry;
   result.console_count = 1;
   char *json = json_of(&result, job);
-  ck_assert_str_eq(json,
-                   "{\"id\":\"a1\",\"success\":true,\"status\":\"ok\",\"result\":\"4\",\"result_type\":\"number\","
-                   "\"stdout\":\"\",\"stderr\":\"\",\"console_output\":[{\"level\":\"warn\",\"text\":\"w/\"}],"
-                   "\"error\":null,\"execution_time_ms\":0.412,\"cpu_time_ms\":12,\"queued_ms\":1.9,"
-                   "\"peak_memory_bytes\":1843200,\"truncated\":{\"stdout\":true,\"stderr\":false},"
-                   "\"attempt\":1,\"worker\":\"host-1\",\"started_at_ms\":5,\"finished_at_ms\":6,"
-                   "\"metadata\":{\"k\": 1e2,  \"k\":[ ]}}");
+  ck_assert_str_eq(
+      json, "{\"id\":\"a1\",\"success\":true,\"status\":\"ok\",\"result\":\"4\",\"result_type\":\"number\","
+            "\"stdout\":\"\",\"stderr\":\"\",\"console_output\":[{\"level\":\"warn\",\"text\":\"w/\"}],"
+            "\"error\":null,\"execution_time_ms\":0.412,\"cpu_time_ms\":12,\"queued_ms\":1.9,"
+            "\"peak_memory_bytes\":1843200,\"truncated\":{\"stdout\":true,\"stderr\":false},"
+            "\"attempt\":1,\"worker\":\"host-1\",\"started_at_ms\":5,\"finished_at_ms\":6,"
+            "\"metadata\":{\"k\": 1e2,  \"k\":[ ]}}");
   free(json);
   result.console = NULL;
   result.console_count = 0;
@@ -68,8 +75,10 @@ START_TEST(test_nulls) {
   struct job *job = job_of("{\"code\":\"1\",\"reply_to\":\"k\"}");
   struct job_result result = {.status = ISOQ_STATUS_ERROR, .has_error = true, .error_line = 3};
   char *json = json_of(&result, job);
-  ck_assert_ptr_nonnull(strstr(json, "{\"id\":null,\"success\":false,\"status\":\"error\",\"result\":null,\"result_type\":null,"));
-  ck_assert_ptr_nonnull(strstr(json, "\"error\":{\"name\":\"\",\"message\":\"\",\"stack\":\"\",\"line\":3,\"column\":null}"));
+  ck_assert_ptr_nonnull(strstr(
+      json, "{\"id\":null,\"success\":false,\"status\":\"error\",\"result\":null,\"result_type\":null,"));
+  ck_assert_ptr_nonnull(
+      strstr(json, "\"error\":{\"name\":\"\",\"message\":\"\",\"stack\":\"\",\"line\":3,\"column\":null}"));
   ck_assert_ptr_nonnull(strstr(json, "\"worker\":\"\""));
   ck_assert_ptr_nonnull(strstr(json, "\"metadata\":{}}"));
   free(json);
@@ -83,11 +92,19 @@ START_TEST(test_text_of_a_hijacked_executor_is_repaired) {
     size_t len;
     const char *json;
   } cases[] = {
-      {"a\xff" "b", 3, "\"a\xef\xbf\xbd" "b\""},
-      {"\xe2\x82", 2, "\"\xef\xbf\xbd\""},                                  /* cut: one maximal subpart */
-      {"\xe2\x82" "A", 3, "\"\xef\xbf\xbd" "A\""},
+      {"a\xff"
+       "b",
+       3,
+       "\"a\xef\xbf\xbd"
+       "b\""},
+      {"\xe2\x82", 2, "\"\xef\xbf\xbd\""}, /* cut: one maximal subpart */
+      {"\xe2\x82"
+       "A",
+       3,
+       "\"\xef\xbf\xbd"
+       "A\""},
       {"\xf0\x9f\x98", 3, "\"\xef\xbf\xbd\""},
-      {"\xed\xa0\x80", 3, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},      /* a surrogate: three */
+      {"\xed\xa0\x80", 3, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""}, /* a surrogate: three */
       {"\xc0\xaf", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\""},
       {"\xf4\x90\x80\x80", 4, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
       {"\xf0\x9f\x98\x80", 4, "\"\xf0\x9f\x98\x80\""},
@@ -115,9 +132,18 @@ START_TEST(test_milliseconds) {
   static const struct {
     double ms;
     const char *json;
-  } cases[] = {{0, "0"},          {0.0004, "0"},  {0.0005, "0.001"}, {0.05, "0.05"},   {1.5, "1.5"},
-               {-1, "0"},         {NAN, "0"},     {INFINITY, "1000000000000000"},      {123456.789, "123456.789"},
-               {0.9996, "1"},     {100, "100"},   {2.010, "2.01"}};
+  } cases[] = {{0, "0"},
+               {0.0004, "0"},
+               {0.0005, "0.001"},
+               {0.05, "0.05"},
+               {1.5, "1.5"},
+               {-1, "0"},
+               {NAN, "0"},
+               {INFINITY, "1000000000000000"},
+               {123456.789, "123456.789"},
+               {0.9996, "1"},
+               {100, "100"},
+               {2.010, "2.01"}};
   struct job *job = job_of("{\"id\":\"i\",\"code\":\"1\"}");
   setlocale(LC_ALL, "de_DE.UTF-8"); /* where it is installed, %f writes a comma */
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -136,8 +162,8 @@ START_TEST(test_every_status_and_type_has_its_name) {
   for (int status = 0; status < ISOQ_STATUS_COUNT; status++) {
     struct job_result result = {.status = (enum isoq_status)status};
     char wanted[64], *json = json_of(&result, job);
-    snprintf(wanted, sizeof wanted, "\"success\":%s,\"status\":\"%s\"", status == ISOQ_STATUS_OK ? "true" : "false",
-             isoq_status_name((enum isoq_status)status));
+    snprintf(wanted, sizeof wanted, "\"success\":%s,\"status\":\"%s\"",
+             status == ISOQ_STATUS_OK ? "true" : "false", isoq_status_name((enum isoq_status)status));
     ck_assert_ptr_nonnull(strstr(json, wanted));
     free(json);
   }

@@ -105,8 +105,12 @@ int local_run(const struct config *config, struct job *job, struct job_result *o
     struct pool_options options;
     int r;
 
-    if (job->error != NULL)
-        return job_result_invalid(out, job);
+    if (job->error != NULL) {
+        r = outcome_from_invalid(job, out);
+        if (r < 0)
+            snprintf(error, error_size, "out of memory");
+        return r;
+    }
     settings_pool(config, &options);
     options.executors = 1;
     local.out = &result;

@@ -351,3 +351,23 @@ void outcome_from_cancel(struct job_result *out)
 
     outcome_from_death(&nothing, &death, out);
 }
+
+int outcome_from_invalid(const struct job *job, struct job_result *out)
+{
+    struct outcome nothing = {0};
+    struct job_result result = {0};
+    int r;
+
+    r = job_result_invalid(&result, job);
+    if (r == 0) {
+        result_text_set(&result.stdout_text, NULL, 0);
+        result_text_set(&result.stderr_text, NULL, 0);
+        r = finish(&nothing, &result);
+    }
+    if (r < 0) {
+        job_result_free(&result);
+        return r;
+    }
+    *out = result;
+    return 0;
+}

@@ -102,4 +102,7 @@ void outcome_from_death(struct outcome *outcome, const struct outcome_death *dea
 /* The result of a job that was stopped before it ran. */
 void outcome_from_cancel(struct job_result *out);
 
+/* The result of a job that cannot run, because job->error says so. 0 or -ENOMEM. */
+int outcome_from_invalid(const struct job *job, struct job_result *out);
+
 #endif

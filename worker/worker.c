@@ -239,7 +239,7 @@ static void worker_refuse(struct worker *w, struct job *job)
     struct job_result result = {0};
 
     snprintf(reason, sizeof(reason), "invalid: %s", job->error);
-    if (job_result_invalid(&result, job) < 0) {
+    if (outcome_from_invalid(job, &result) < 0) {
         job_free(job);
         worker_give_up(w, "refusing a job");
         return;

@@ -1,7 +1,7 @@
 /*
- * Payloads of any bytes. Beyond not crashing: a job always comes out, an error is said in valid UTF-8 and on one
- * line, spans lie within the payload, the payload is unchanged, and what was accepted makes a result and a dead letter
- * that are JSON.
+ * Payloads of any bytes. Beyond not crashing: a job always comes out, an error is said in valid UTF-8 and on
+ * one line, spans lie within the payload, the payload is unchanged, and what was accepted makes a result and
+ * a dead letter that are JSON.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -32,7 +32,8 @@ static void require(bool condition) {
 
 static void check_span(const struct job *job, struct job_span span) {
   if (!span.data) return;
-  require(span.len > 0 && span.data >= job->payload && span.data + span.len <= job->payload + job->payload_len);
+  require(span.len > 0 && span.data >= job->payload &&
+          span.data + span.len <= job->payload + job->payload_len);
   require(utf8_check(span.data, span.len) == span.len);
 }
 
@@ -61,8 +62,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   require(job_parse(payload, size, &limits, "isoq", "q", &job) == 0);
   free(payload);
   require(job->payload_len == size && memcmp(job->payload, data, size) == 0);
-  require(job->error || (job->code.data && job->reply_to && json_text_is_object(job->payload, size, JOB_DEPTH_MAX + 1)));
-  require(!job->error || (utf8_check(job->error, strlen(job->error)) == strlen(job->error) && !strchr(job->error, '\n')));
+  require(job->error ||
+          (job->code.data && job->reply_to && json_text_is_object(job->payload, size, JOB_DEPTH_MAX + 1)));
+  require(!job->error ||
+          (utf8_check(job->error, strlen(job->error)) == strlen(job->error) && !strchr(job->error, '\n')));
   require(!job->id[0] || job_id_valid(job->id, strlen(job->id)));
   check_span(job, job->code);
   check_span(job, job->input);

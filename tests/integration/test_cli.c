@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -125,10 +126,14 @@ static void publish(const char *key, const char *json) {
                       json));
 }
 
-/* Until somebody blocks in Redis, which is when isoq waits. Bounded by the test's own time limit. */
+/* Until somebody blocks in Redis, which is when isoq waits. Bounded by the test's own time limit; over when
+ * isoq is. */
 static void wait_for_blocked_client(void) {
   const struct timespec pause = {.tv_nsec = 1000000};
   for (;;) {
+    siginfo_t ended = {0};
+    waitid(P_PID, (id_t)program.pid, &ended, WEXITED | WNOHANG | WNOWAIT);
+    ck_assert_msg(ended.si_pid == 0, "isoq ended (%d) where it should wait", ended.si_status);
     redisReply *reply = ask("INFO clients");
     bool blocked = strstr(reply->str, "blocked_clients:0") == NULL;
     freeReplyObject(reply);
@@ -633,6 +638,34 @@ START_TEST(run_json_is_one_line_and_nothing_else) {
 }
 END_TEST
 
+/* Until the running isoq catches SIGINT: then the job is in its hands. */
+static void wait_for_handler(void) {
+  const struct timespec pause = {.tv_nsec = 1000000};
+  char path[64], line[256];
+  unsigned long long caught = 0;
+
+  snprintf(path, sizeof path, "/proc/%d/status", (int)program.pid);
+  while (!(caught & (1ull << (SIGINT - 1)))) {
+    FILE *status = fopen(path, "re");
+    ck_assert_ptr_nonnull(status);
+    while (fgets(line, sizeof line, status))
+      if (strncmp(line, "SigCgt:", 7) == 0) caught = strtoull(line + 7, NULL, 16);
+    fclose(status);
+    nanosleep(&pause, NULL);
+  }
+}
+
+START_TEST(ctrl_c_stops_a_run) {
+  program.environment = no_variables;
+  start_isoq((const char *const[]){"run", "-e", "for (;;);", NULL});
+  wait_for_handler();
+  kill(program.pid, SIGINT);
+  ck_assert_int_eq(program_finish(&program), 0);
+  EXITS(130);
+  SAYS("isoq: cancelled");
+}
+END_TEST
+
 START_TEST(run_without_an_executor_is_exit_3) {
   program.environment = no_variables;
   ISOQ("run", "-e", "1", "--executor-path", "/nonexistent/isoq-executor");
@@ -772,6 +805,7 @@ int main(void) {
       run_prints_what_node_would_have_shown,
       run_that_fails_is_exit_1_with_the_place,
       run_json_is_one_line_and_nothing_else,
+      ctrl_c_stops_a_run,
       run_without_an_executor_is_exit_3,
       a_terminal_gets_colour_unless_no_color_is_set,
       a_script_cannot_write_to_the_terminal_what_it_would_obey,

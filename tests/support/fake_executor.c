@@ -361,6 +361,18 @@ static void do_print_fifo_hang(const struct order *o)
     hang();
 }
 
+/* Goes on when the test has opened the named pipe and closed it again. */
+static void do_gate(const struct order *o)
+{
+    int fd = open(o->argument, O_RDONLY | O_CLOEXEC);
+    char byte;
+
+    if (fd < 0 || read(fd, &byte, 1) < 0)
+        _exit(99);
+    close(fd);
+    send_result(o->job, ISOQ_STATUS_OK, "through");
+}
+
 static void do_print_crash(const struct order *o) { print(o), abort(); }
 static void do_print_error(const struct order *o) { print(o), send_result(o->job, ISOQ_STATUS_ERROR, "after printing"); }
 
@@ -401,6 +413,7 @@ static const struct {
     {"print", do_print},
     {"print-hang", do_print_hang},
     {"print-fifo-hang", do_print_fifo_hang},
+    {"gate", do_gate},
     {"print-crash", do_print_crash},
     {"print-error", do_print_error},
 };

@@ -73,30 +73,45 @@ static int make_streams(const struct program *program, int ours[2], int theirs[2
   return 0;
 }
 
+_Noreturn static void exec_program(int input, const int streams[2], int error_pipe, const char *const *argv,
+                                   char *const *variables) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  signal(SIGINT, SIG_DFL); /* Check's, in the test */
+  signal(SIGTERM, SIG_DFL);
+  dup2(input, STDIN_FILENO);
+  dup2(streams[0], STDOUT_FILENO);
+  dup2(streams[1], STDERR_FILENO);
+  close(streams[0]);
+  close(streams[1]);
+  execve(argv[0], (char *const *)argv, variables);
+  int error = errno;
+  ssize_t ignored = write(error_pipe, &error, sizeof error);
+  (void)ignored;
+  _exit(127);
+}
+
 int program_start(struct program *program, const char *const *argv) {
   char *variables[VARIABLES_MAX];
-  int theirs[2];
+  int theirs[2], error_pipe[2], error = 0;
 
   make_environment(program, variables);
   int input = make_input(program);
-  int rc = input < 0 ? -errno : make_streams(program, program->fds, theirs);
+  int rc = input < 0 || pipe2(error_pipe, O_CLOEXEC) ? -errno : make_streams(program, program->fds, theirs);
   if (rc) return rc;
 
   program->pid = fork();
-  if (program->pid == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    dup2(input, STDIN_FILENO);
-    dup2(theirs[0], STDOUT_FILENO);
-    dup2(theirs[1], STDERR_FILENO);
-    close(theirs[0]);
-    close(theirs[1]);
-    execve(argv[0], (char *const *)argv, variables);
-    _exit(127);
-  }
+  if (program->pid == 0) exec_program(input, theirs, error_pipe[1], argv, variables);
   close(input);
   close(theirs[0]);
   close(theirs[1]);
-  return program->pid < 0 ? -errno : 0;
+  close(error_pipe[1]);
+  if (program->pid < 0) return -errno;
+  /* Returns at exec, when the pipe is closed: from here on the process is the program and no copy of the
+   * test. */
+  if (read(error_pipe[0], &error, sizeof error) > 0)
+    fprintf(stderr, "program: %s: %s\n", argv[0], strerror(error));
+  close(error_pipe[0]);
+  return -error;
 }
 
 /* False at the end of the stream (EIO is a terminal's end). */

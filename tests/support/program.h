@@ -28,7 +28,8 @@ struct program {
 /* The path of a program of the build: $ISOQ_TEST_BIN_DIR/name. */
 const char *program_path(const char *name);
 
-/* Starts argv[0]; 0 or a negative errno. It is killed should the test die. */
+/* Starts argv[0] and returns when it has been executed; 0 or a negative errno. It is killed should the test
+ * die. */
 int program_start(struct program *program, const char *const *argv);
 
 /* Reads to the end of both streams and waits. A program that takes longer than 60 seconds is killed. */

@@ -1,10 +1,10 @@
 /*
- * A real, private redis-server for one test: in a temporary directory, on a unix socket and a free TCP port, gone
- * with the test.
+ * A real, private redis-server for one test: in a temporary directory, on a unix socket and a free TCP port,
+ * gone with the test.
  *
- * Nothing is mocked: what the queue does in an outage is only worth testing against the server's own behaviour. A
- * server is ready when it answers PING; nobody sleeps for a guess. Only the pid started here is ever signalled, and
- * the kernel kills it should the test die first.
+ * Nothing is mocked: what the queue does in an outage is only worth testing against the server's own
+ * behaviour. A server is ready when it answers PING; nobody sleeps for a guess. Only the pid started here is
+ * ever signalled, and the kernel kills it should the test die first.
  */
 #ifndef ISOQ_TESTS_REDIS_SERVER_H
 #define ISOQ_TESTS_REDIS_SERVER_H
@@ -15,18 +15,19 @@
 struct redisContext;
 
 struct redis_server {
-    pid_t pid; /* 0: not running */
-    int port;
-    char dir[64];
-    char socket_path[96];
-    char unix_url[128]; /* unix:///…/redis.sock */
-    char tcp_url[64];   /* redis://127.0.0.1:PORT/0 */
-    const char *const *args;
+  pid_t pid; /* 0: not running */
+  int port;
+  char dir[64];
+  char socket_path[96];
+  char unix_url[128]; /* unix:///…/redis.sock */
+  char tcp_url[64];   /* redis://127.0.0.1:PORT/0 */
+  const char *const *args;
 };
 
 /*
- * Starts a server and waits until it answers. `args`: further redis-server options ("--appendonly", "yes", …), NULL at
- * the end; NULL for none; borrowed, used again by redis_server_restart(). 0 or a negative errno, with a line on stderr.
+ * Starts a server and waits until it answers. `args`: further redis-server options ("--appendonly", "yes",
+ * …), NULL at the end; NULL for none; borrowed, used again by redis_server_restart(). 0 or a negative errno,
+ * with a line on stderr.
  */
 int redis_server_start(struct redis_server *server, const char *const *args);
 

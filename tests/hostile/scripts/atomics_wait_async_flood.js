@@ -1,0 +1,5 @@
+// expect: ok|error|oom|timeout
+// job: {"timeout_ms": 300}
+const cell = new Int32Array(new SharedArrayBuffer(4));
+for (let i = 0; i < 100000; i++) Atomics.waitAsync(cell, 0, 0, 1e9);
+'done';

@@ -1,0 +1,3 @@
+// expect: ok
+// result: timed-out
+await Atomics.waitAsync(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10).value;

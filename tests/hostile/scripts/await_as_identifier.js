@@ -1,0 +1,3 @@
+// expect: error
+// error: SyntaxError
+var await = 5; await;

@@ -1,0 +1,2 @@
+// expect: ok|error
+aw\u0061it 5;

@@ -1,0 +1,3 @@
+// expect: error
+// error: SyntaxError
+class A { static { await 1; } }

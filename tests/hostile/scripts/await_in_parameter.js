@@ -1,0 +1,3 @@
+// expect: error
+// error: SyntaxError
+async function f(a = await 1) {}

@@ -1,0 +1,3 @@
+// expect: error
+// error: UnsettledPromiseError
+await new Promise(() => {});

@@ -1,0 +1,5 @@
+// expect: ok
+// result: 1
+await 0;
+debugger;
+1;

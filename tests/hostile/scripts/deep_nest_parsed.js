@@ -1,0 +1,3 @@
+// expect: ok|error
+// not: crashed
+JSON.parse('['.repeat(300000) + ']'.repeat(300000)).length;

@@ -1,0 +1,5 @@
+// expect: ok|error
+let nested = {};
+for (let i = 0; i < 50000; i++) nested = { nested };
+console.dir(nested, { depth: null });
+'done';

@@ -1,0 +1,4 @@
+// expect: error
+// error: RangeError
+const f = async () => { await f(); };
+await f();

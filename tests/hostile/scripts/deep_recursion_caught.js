@@ -1,0 +1,5 @@
+// expect: ok
+// result: RangeError
+let name;
+try { (function f() { f(); })(); } catch (e) { ({ name } = e); }
+name;

@@ -1,0 +1,4 @@
+// expect: error
+// error: RangeError
+const o = { get x() { return o.x; } };
+o.x;

@@ -1,0 +1,4 @@
+// expect: error
+// error: RangeError
+Error.prepareStackTrace = () => new Error('again').stack;
+(function f() { f(); })();

@@ -1,0 +1,4 @@
+// expect: error
+// error: RangeError
+const o = { toJSON() { return JSON.stringify(o); } };
+o;

@@ -1,0 +1,2 @@
+// expect: error
+await import('node:fs');

@@ -1,0 +1,2 @@
+// expect: error
+await import('x', { with: { type: 'json', get a() { throw new Error('attribute'); } } });

@@ -1,0 +1,2 @@
+// expect: error
+await import('data:text/javascript,export default 1');

@@ -1,0 +1,2 @@
+// expect: error
+import('file:///etc/passwd').then((m) => m.default);

@@ -1,0 +1,3 @@
+// expect: error
+// error: SyntaxError
+import.meta.url;

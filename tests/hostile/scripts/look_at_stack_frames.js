@@ -1,0 +1,4 @@
+// expect: ok
+// not: /work
+// not: isoq-executor
+new Error('frames').stack;

@@ -1,0 +1,3 @@
+// expect: ok
+// result: true
+this === globalThis && (function () { return this; })() === globalThis;

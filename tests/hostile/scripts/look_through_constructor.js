@@ -1,0 +1,3 @@
+// expect: error
+// error: ReferenceError
+({}).constructor.constructor('return process')();

@@ -1,0 +1,3 @@
+// expect: timeout|oom
+// job: {"timeout_ms": 200}
+Array.from({ length: 2 ** 53 - 1 }, () => 0);

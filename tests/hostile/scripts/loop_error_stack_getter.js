@@ -1,0 +1,3 @@
+// expect: timeout
+// job: {"timeout_ms": 150}
+throw Object.defineProperty(new Error('x'), 'stack', { get() { for (;;); } });

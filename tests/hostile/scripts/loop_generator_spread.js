@@ -1,0 +1,3 @@
+// expect: timeout|oom
+// job: {"timeout_ms": 200}
+[...(function* () { for (;;) yield 1; })()].length;

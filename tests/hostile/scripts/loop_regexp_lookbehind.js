@@ -1,0 +1,3 @@
+// expect: timeout
+// job: {"timeout_ms": 150}
+'x'.repeat(60).replace(/(?<=(x*)*y)z|(x*)*y/g, '');

@@ -1,0 +1,3 @@
+// expect: timeout
+// job: {"timeout_ms": 200}
+new URL({ toString() { for (;;); } });

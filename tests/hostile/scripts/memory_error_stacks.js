@@ -1,0 +1,6 @@
+// expect: oom
+// job: {"timeout_ms": 8000}
+Error.stackTraceLimit = Infinity;
+const kept = [];
+const deep = (n) => (n > 0 ? deep(n - 1) : new Error('x').stack);
+for (;;) kept.push(deep(1000));

@@ -1,0 +1,3 @@
+// expect: oom
+// job: {"timeout_ms": 5000}
+({ toJSON() { const kept = []; for (;;) kept.push([kept.length]); } });

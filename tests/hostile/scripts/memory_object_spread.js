@@ -1,0 +1,4 @@
+// expect: oom|timeout
+// job: {"timeout_ms": 1000}
+let o = {};
+for (let i = 0;; i++) o = { ...o, ['k' + i]: { ...o } };

@@ -1,0 +1,4 @@
+// expect: oom|error
+// job: {"timeout_ms": 5000}
+const kept = [];
+for (;;) { const b = new ArrayBuffer(2 ** 20); kept.push(structuredClone(b, { transfer: [b] })); }

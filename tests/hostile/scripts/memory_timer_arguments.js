@@ -1,0 +1,3 @@
+// expect: oom|error
+// job: {"timeout_ms": 5000}
+for (;;) setTimeout(() => {}, 1e6, new Array(2000).fill(1));

@@ -1,0 +1,3 @@
+// expect: error
+// message: custom
+console.log({ [Symbol.for('nodejs.util.inspect.custom')]() { throw new Error('custom'); } });

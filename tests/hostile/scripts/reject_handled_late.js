@@ -1,0 +1,5 @@
+// expect: ok
+// result: caught
+const p = Promise.reject(1);
+await null;
+await p.catch(() => 'caught');

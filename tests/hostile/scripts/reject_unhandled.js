@@ -1,0 +1,5 @@
+// expect: error
+// message: nobody
+// stderr: nobody
+Promise.reject(new Error('nobody'));
+'ignored';

@@ -1,0 +1,3 @@
+// expect: timeout
+// job: {"timeout_ms": 150}
+Promise.reject({ get message() { for (;;); } });

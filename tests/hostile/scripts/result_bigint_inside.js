@@ -1,0 +1,3 @@
+// expect: error
+// error: TypeError
+({ n: 1n });

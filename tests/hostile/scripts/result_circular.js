@@ -1,0 +1,5 @@
+// expect: error
+// error: TypeError
+const o = {};
+o.o = o;
+o;

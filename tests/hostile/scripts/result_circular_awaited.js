@@ -1,0 +1,6 @@
+// expect: error
+// error: TypeError
+await 0;
+const o = { list: [] };
+o.list.push(o);
+o;

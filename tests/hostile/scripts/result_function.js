@@ -1,0 +1,4 @@
+// expect: ok
+// result_type: function
+await 0;
+(class { static toJSON() { return 'no'; } });

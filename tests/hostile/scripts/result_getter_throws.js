@@ -1,0 +1,3 @@
+// expect: error
+// message: 5
+({ get a() { throw 5; } });

@@ -1,0 +1,2 @@
+// expect: output_limit
+'\u20ac'.repeat(4e6);

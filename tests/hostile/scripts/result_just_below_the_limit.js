@@ -1,0 +1,3 @@
+// expect: ok
+// result_length: 8388608
+'x'.repeat(8388608);

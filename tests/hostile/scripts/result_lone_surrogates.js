@@ -1,0 +1,3 @@
+// expect: ok
+// result: �a�
+'\ud800a\udfff';

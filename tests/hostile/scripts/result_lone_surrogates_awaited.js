@@ -1,0 +1,4 @@
+// expect: ok
+// result: �a�
+await 0;
+'\ud800a\udfff';

@@ -1,0 +1,3 @@
+// expect: ok
+// result: ["\ud800"]
+['\ud800'];

@@ -1,0 +1,4 @@
+// expect: ok
+// result: 0
+await 0;
+-0;

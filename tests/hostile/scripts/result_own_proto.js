@@ -1,0 +1,3 @@
+// expect: ok
+// result: {"__proto__":{"x":1},"a":1}
+JSON.parse('{"__proto__": {"x": 1}, "a": 1}');

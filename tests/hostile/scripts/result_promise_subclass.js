@@ -1,0 +1,4 @@
+// expect: ok
+// result: 9
+class Mine extends Promise { then() { throw 1; } }
+Mine.resolve(9);

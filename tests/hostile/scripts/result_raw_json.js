@@ -1,0 +1,2 @@
+// expect: ok|error
+typeof JSON.rawJSON === 'function' ? [JSON.rawJSON('1e1000')] : [];

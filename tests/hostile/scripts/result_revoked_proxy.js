@@ -1,0 +1,5 @@
+// expect: error
+// error: TypeError
+const { proxy, revoke } = Proxy.revocable({}, {});
+revoke();
+proxy;

@@ -1,0 +1,6 @@
+// expect: error
+// error: TypeError
+const { proxy, revoke } = Proxy.revocable([], {});
+await 0;
+revoke();
+proxy;

@@ -1,0 +1,4 @@
+// expect: ok
+// result_type: symbol
+await 0;
+Symbol('x');

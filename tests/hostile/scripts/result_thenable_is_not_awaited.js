@@ -1,0 +1,3 @@
+// expect: ok
+// result: {}
+({ then(resolve) { resolve('no'); } });

@@ -1,0 +1,3 @@
+// expect: error
+// message: from toJSON
+({ toJSON() { throw new Error('from toJSON'); } });

@@ -1,0 +1,3 @@
+// expect: ok
+// result: 2
+try { throw new Error('x'); } finally { return 2; }

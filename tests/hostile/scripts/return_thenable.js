@@ -1,0 +1,3 @@
+// expect: ok
+// result: 6
+return { then(resolve) { resolve(6); } };

@@ -1,0 +1,3 @@
+// expect: ok
+// result: 3
+return 3 // no newline after this

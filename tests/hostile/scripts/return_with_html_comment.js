@@ -1,0 +1,3 @@
+// expect: ok
+// result: 4
+return 4 <!-- sloppy scripts have these

@@ -1,0 +1,3 @@
+// expect: error
+// message: posed
+eval('\n\n\nthrow new Error("posed");\n//# sourceURL=job.js');

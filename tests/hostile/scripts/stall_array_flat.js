@@ -1,0 +1,5 @@
+// expect: timeout|oom|error
+// job: {"timeout_ms": 200}
+let nested = ['x'];
+for (let i = 0; i < 40; i++) nested = [nested, nested];
+nested.flat(Infinity);

@@ -1,0 +1,4 @@
+// expect: timeout
+// job: {"timeout_ms": 100}
+const numbers = new Float64Array(4e6).map(() => Math.random());
+for (;;) numbers.slice().sort().reverse();

@@ -1,0 +1,3 @@
+// expect: error
+// error: SyntaxError
+/(?<a>.)(?<a>.)/u;

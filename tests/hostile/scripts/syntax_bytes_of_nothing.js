@@ -1,0 +1,2 @@
+// expect: ok
+// result_type: undefined

@@ -1,0 +1,4 @@
+// expect: error
+// error: SyntaxError
+'use strict';
+with ({}) 1;

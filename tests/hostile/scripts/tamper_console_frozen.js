@@ -1,0 +1,5 @@
+// expect: ok
+// stdout: still here
+Object.freeze(console);
+Object.setPrototypeOf(console, null);
+console.log('still here');

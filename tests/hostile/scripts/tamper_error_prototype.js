@@ -1,0 +1,6 @@
+// expect: error
+// error: TypeError
+// line: 6
+Error.prototype.toString = () => 'pwned';
+Error.captureStackTrace = () => { throw 'pwned'; };
+null.x;

@@ -1,0 +1,5 @@
+// expect: ok|error
+// not: crashed
+Object.freeze(globalThis);
+await 0;
+var late = 1;

@@ -1,0 +1,4 @@
+// expect: error
+// error: TypeError
+// line: 5
+Error.prepareStackTrace = (e, sites) => sites; null.x;

@@ -1,0 +1,5 @@
+// expect: ok
+// result: 42
+Object.defineProperty(Promise, Symbol.species, { get() { throw new Error('species'); } });
+await 1;
+42;

@@ -1,0 +1,2 @@
+// expect: error
+throw { get name() { throw 1; }, get message() { throw 2; }, get stack() { throw 3; }, toJSON() { throw 4; } };

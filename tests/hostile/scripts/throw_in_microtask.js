@@ -1,0 +1,4 @@
+// expect: error
+// message: in a microtask
+queueMicrotask(() => { throw new Error('in a microtask'); });
+'ignored';

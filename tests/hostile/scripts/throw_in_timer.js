@@ -1,0 +1,7 @@
+// expect: error
+// error: TypeError
+// line: 6
+// stdout: before
+setTimeout(() => { console.log('before');
+  null.x; });
+'ignored';

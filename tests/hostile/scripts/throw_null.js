@@ -1,0 +1,3 @@
+// expect: error
+// message: null
+throw null;

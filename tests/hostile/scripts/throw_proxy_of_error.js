@@ -1,0 +1,3 @@
+// expect: error
+await 0;
+throw new Proxy(new Error('behind'), {});

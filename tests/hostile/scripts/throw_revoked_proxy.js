@@ -1,0 +1,4 @@
+// expect: error
+const { proxy, revoke } = Proxy.revocable({}, {});
+revoke();
+throw proxy;

@@ -1,0 +1,5 @@
+// expect: error
+const { proxy, revoke } = Proxy.revocable(function () {}, {});
+revoke();
+await 0;
+throw proxy;

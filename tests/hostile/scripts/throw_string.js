@@ -1,0 +1,4 @@
+// expect: error
+// message: just text
+// line: 4
+throw 'just text';

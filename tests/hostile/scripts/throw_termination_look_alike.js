@@ -1,0 +1,3 @@
+// expect: error
+// message: Script execution was terminated
+throw new Error('Script execution was terminated.');

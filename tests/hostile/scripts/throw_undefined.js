@@ -1,0 +1,3 @@
+// expect: error
+// message: undefined
+throw undefined;

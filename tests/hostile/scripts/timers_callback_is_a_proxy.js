@@ -1,0 +1,3 @@
+// expect: ok
+// stdout: called
+setTimeout(new Proxy(() => {}, { apply() { console.log('called'); } }));

@@ -1,0 +1,4 @@
+// expect: error
+// error: TypeError
+// A line separator ends a comment. 
+null.x;

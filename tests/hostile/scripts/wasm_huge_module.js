@@ -1,0 +1,3 @@
+// expect: error|oom|timeout
+// job: {"timeout_ms": 500}
+await WebAssembly.compile(new Uint8Array(40 * 2 ** 20));
