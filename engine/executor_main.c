@@ -543,8 +543,8 @@ int main(int argc, char **argv) {
   if (r == 0) r = engine_init();
   if (r < 0) fprintf(stderr, "isoq-executor: cannot start V8: %s\n", strerror(-r));
   if (r < 0 || warm_up() < 0) return EXECUTOR_EXIT_ENGINE;
-  if (lock_down(unlocked, &report) < 0) return EXECUTOR_EXIT_SANDBOX;
+  /* Not exit() from here on: destructors of V8 and of libraries have nothing to do, and may want forbidden calls. */
+  if (lock_down(unlocked, &report) < 0) _exit(EXECUTOR_EXIT_SANDBOX);
   send_hello(&report);
-  /* Not exit(): destructors of V8 and of libraries have nothing to do here, and may want forbidden calls. */
   _exit(serve());
 }

@@ -191,30 +191,39 @@ START_TEST(test_file_that_is_no_program)
 }
 END_TEST
 
+static int open_descriptors(void)
+{
+    int open_now = 0;
+
+    for (int fd = 0; fd < 256; fd++)
+        open_now += fcntl(fd, F_GETFD) >= 0;
+    return open_now;
+}
+
+/* Every descriptor in turn is the one that cannot be had. */
 START_TEST(test_no_descriptors_left)
 {
     struct rlimit limit, small;
+    int before = open_descriptors();
+    bool failed = false, succeeded = false;
 
     getrlimit(RLIMIT_NOFILE, &limit);
-    for (rlim_t n = 4; n < 14; n++) {
-        small = (struct rlimit){.rlim_cur = n, .rlim_max = limit.rlim_max};
+    small = limit;
+    for (small.rlim_cur = 4; small.rlim_cur < 40; small.rlim_cur++) {
         setrlimit(RLIMIT_NOFILE, &small);
         if (spawn_start(named(".silent"), false, &child, error, sizeof(error)) == 0) {
+            succeeded = true;
             spawn_signal(&child, SIGKILL);
             wait_for_end();
             spawn_close(&child);
         } else {
-            ck_assert_msg(error[0] != '\0', "with %d descriptors", (int)n);
+            failed = true;
+            ck_assert_msg(error[0] != '\0', "with %d descriptors", (int)small.rlim_cur);
         }
+        ck_assert_int_eq(open_descriptors(), before);
         setrlimit(RLIMIT_NOFILE, &limit);
-        /* Nothing has leaked: the next free number is the same as ever. */
-        int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        static int expected = -1;
-
-        ck_assert(expected == -1 || expected == next);
-        expected = next;
-        close(next);
     }
+    ck_assert(failed && succeeded);
 }
 END_TEST
 
@@ -286,10 +295,10 @@ START_TEST(test_vital_signs)
     ck_assert_int_ge(cpu, 0);
     do
         later = spawn_cpu_ns(&child);
-    while (later < cpu + 20 * 1000 * 1000);
+    while (later < cpu + 200 * 1000 * 1000);
     spawn_signal(&child, SIGKILL);
     end = wait_for_end();
-    ck_assert_int_ge(end.cpu_ns, later - 20 * 1000 * 1000); /* the kernel rounds by ticks */
+    ck_assert_int_ge(end.cpu_ns, later - 50 * 1000 * 1000); /* it rounds by ticks */
     ck_assert_int_eq(spawn_resident_bytes(&child), -1);
     spawn_close(&child);
 }

@@ -162,9 +162,6 @@ static int child_place_descriptors(struct plan *plan)
         return -errno;
     if (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
         return -errno;
-    /* Where 0 or 1 was closed here, open() took it, and dup2() onto itself keeps the flag. */
-    if (null <= STDOUT_FILENO && fcntl(null, F_SETFD, 0) < 0)
-        return -errno;
     if (dup2(plan->socket, SPAWN_SOCKET_FD) < 0)
         return -errno;
     child_close_the_rest();

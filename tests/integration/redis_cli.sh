@@ -41,6 +41,11 @@ reply() { r BLPOP "isoq:{default}:reply:$1" "${2:-20}" | tail -n +2; }
 field() { python3 -c 'import json,sys; v=json.loads(sys.argv[1])
 for k in sys.argv[2].split("."): v=v[k]
 print(v if isinstance(v,str) else json.dumps(v))' "$1" "$2"; }
+has_reply() { [ "$(r EXISTS "isoq:{default}:reply:$1")" = 1 ]; }
+dead_letters_over() { [ "$(r LLEN 'isoq:{default}:dead')" -gt "$1" ]; }
+workers_are() { [ "$(r ZCARD 'isoq:{default}:workers')" = "$1" ]; }
+processed_are() { [ "$(r HGET 'isoq:{default}:stats' processed)" = "$1" ]; }
+something_is_claimed() { [ -n "$(r --scan --pattern 'isoq:{default}:claimed:*')" ]; }
 claimed_is_empty() { [ -z "$(r --scan --pattern 'isoq:{default}:claimed:*')" ] && [ "$(r LLEN 'isoq:{default}:jobs')" = 0 ]; }
 alive() { r PING >/dev/null && kill -0 "$worker_pid"; }
 
@@ -65,8 +70,7 @@ answer=$(reply a1)
 check 'a result is the JSON of the completion value' "$(field "$answer" result)" '[2,4,6]'
 check 'stdout is what was printed' "$(field "$answer" stdout)" hi
 push '{"id":"a2","code":"1","reply_ttl_s":100}'
-until_true 30 r LRANGE 'isoq:{default}:reply:a2' 0 0
-until_true 30 test "$(r EXISTS 'isoq:{default}:reply:a2')" = 1 || until_true 30 bash -c "[ \"\$(redis-cli -s $dir/redis.sock EXISTS 'isoq:{default}:reply:a2')\" = 1 ]"
+until_true 30 has_reply a2
 ttl=$(r TTL 'isoq:{default}:reply:a2')
 check 'an uncollected reply has the TTL that the job asked for' "$([ "$ttl" -ge 90 ] && [ "$ttl" -le 100 ] && echo right || echo "$ttl")" right
 until_true 20 claimed_is_empty
@@ -103,7 +107,7 @@ bad() { # bad MESSAGE-PART ID JOB
     check "$3: status" "$(field "$answer" status)" invalid
     contains "$3: message" "$(field "$answer" error.message)" "$1"
   fi
-  until_true 30 bash -c "[ \"\$(redis-cli -s $dir/redis.sock LLEN 'isoq:{default}:dead')\" -gt $dead ]" || true
+  until_true 30 dead_letters_over "$dead" || true
   contains "$3: dead letter" "$(field "$(r LINDEX 'isoq:{default}:dead' 0)" reason)" "$1"
 }
 bad 'not JSON' '' 'not json'
@@ -135,12 +139,12 @@ check 'and serves' "$(field "$(reply after-bad)" result)" 2
 # --- 1,000 jobs pushed at once to two workers: 1,000 results, each once
 start_worker --executors 2
 second=$worker_pid
-until_true 30 bash -c "[ \"\$(redis-cli -s $dir/redis.sock ZCARD 'isoq:{default}:workers')\" = 2 ]"
+until_true 30 workers_are 2
 r DEL 'isoq:{default}:stats' >/dev/null
 for i in $(seq 1000); do
   printf 'LPUSH isoq:{default}:jobs "{\\"id\\":\\"n%d\\",\\"code\\":\\"%d*2\\"}"\n' "$i" "$i"
 done | r --pipe >/dev/null
-until_true 120 bash -c "[ \"\$(redis-cli -s $dir/redis.sock HGET 'isoq:{default}:stats' processed)\" = 1000 ]" || true
+until_true 120 processed_are 1000 || true
 check '1,000 jobs are processed' "$(r HGET 'isoq:{default}:stats' status:ok)" 1000
 once=0
 while read -r length; do [ "$length" = 1 ] && once=$((once + 1)); done < <(
@@ -150,7 +154,6 @@ check 'and it is their own result' "$(field "$(reply n777)" result)" 1554
 
 # --- death of an executor: a crashed result
 push '{"id":"victim","code":"console.log(\"started\"); while(true){}","timeout_ms":60000}'
-running() { "$isoq" status >/dev/null && executor_of_busy_job; }
 executor_of_busy_job() {
   busy=''
   for worker in "${pids[@]:1}"; do
@@ -173,7 +176,7 @@ wait "$second" "${pids[1]}" 2>/dev/null || true
 start_worker --executors 2 --lease-ms 2000 --lease-renew-ms 300 --reap-interval-ms 300
 doomed=$worker_pid
 for i in 1 2 3 4; do push "{\"id\":\"held$i\",\"code\":\"await new Promise(r => setTimeout(r, 1500)); 'done $i'\"}"; done
-until_true 30 bash -c "[ \"\$(redis-cli -s $dir/redis.sock --scan --pattern 'isoq:{default}:claimed:*' | wc -l)\" -ge 1 ]"
+until_true 30 something_is_claimed
 kill -KILL "$doomed"
 wait "$doomed" 2>/dev/null || true
 start_worker --executors 2 --lease-ms 2000 --lease-renew-ms 300 --reap-interval-ms 300

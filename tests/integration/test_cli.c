@@ -374,15 +374,27 @@ START_TEST(a_setting_that_a_job_has_too_is_the_jobs_own) {
 }
 END_TEST
 
+/* The first 48 bits of a UUIDv7: ms since 1970. */
+static long long time_of_id(const char *id) {
+  char digits[13];
+  snprintf(digits, sizeof digits, "%.8s%.4s", id, id + 9);
+  return strtoll(digits, NULL, 16);
+}
+
 START_TEST(submit_makes_ids_that_sort_by_time) {
   char first[64];
+  struct timespec before, after;
+
+  clock_gettime(CLOCK_REALTIME, &before);
   ISOQ("submit", "-e", "1");
+  clock_gettime(CLOCK_REALTIME, &after);
   EXITS(0);
   ck_assert_uint_eq(program.out_len, 37);
   ck_assert_int_eq(program.out[14], '7');
+  ck_assert_int_ge(time_of_id(program.out), before.tv_sec * 1000);
+  ck_assert_int_le(time_of_id(program.out), after.tv_sec * 1000 + 999);
   snprintf(first, sizeof first, "%s", program.out);
   ISOQ("submit", "-e", "1");
-  ck_assert_int_lt(strncmp(first, program.out, 13), 1);
   ck_assert_str_ne(first, program.out);
   ISOQ("submit", "-e", "1", "--json", "--id", "j1");
   OUT_IS("{\"id\":\"j1\",\"queue\":\"default\"}\n");
@@ -620,6 +632,9 @@ START_TEST(run_that_fails_is_exit_1_with_the_place) {
   ck_assert_ptr_null(strstr(strstr(program.err, "TypeError") + 1, "TypeError")); /* said once */
   unlink(path);
 
+  ISOQ("run", "-e", "'\xf0\x9f\x98\x80'.x.y"); /* V8's column counts UTF-16 units */
+  SAYS("(line 1, column 8)\n    1 | '\xf0\x9f\x98\x80'.x.y\n      |       ^\n");
+
   ISOQ("run", "-e", "for (;;);", "--timeout", "50");
   EXITS(1);
   SAYS("isoq: timeout");
@@ -723,13 +738,14 @@ START_TEST(status_counts_what_is_there) {
   freeReplyObject(ask("RPUSH isoq:{default}:jobs a b c"));
   freeReplyObject(ask("RPUSH isoq:{default}:dead d"));
   freeReplyObject(ask("RPUSH isoq:{default}:claimed:w1 e f"));
+  freeReplyObject(ask("RPUSH isoq:{default}:claimed:w0 g"));
   freeReplyObject(ask("ZADD isoq:{default}:workers 99999999999999 w1 1000 w0"));
   freeReplyObject(ask("HSET isoq:{default}:stats processed 9 status:ok 8"));
   ISOQ("status");
   EXITS(0);
   SILENT();
   ck_assert_ptr_nonnull(
-      strstr(program.out, "default          3          2          1          1          9\n"));
+      strstr(program.out, "default          3          3          1          1          9\n"));
   ck_assert_ptr_nonnull(strstr(program.out, "w1            2  "));
   ck_assert_ptr_nonnull(strstr(program.out, "ago: lost"));
   ck_assert_ptr_nonnull(strstr(program.out, "status:ok=8"));
@@ -737,7 +753,7 @@ START_TEST(status_counts_what_is_there) {
   ISOQ("status", "--json", "--queue", "default,other");
   EXITS(0);
   ck_assert_ptr_nonnull(strstr(program.out,
-                               "{\"name\":\"default\",\"waiting\":3,\"claimed\":2,\"dead\":1,"
+                               "{\"name\":\"default\",\"waiting\":3,\"claimed\":3,\"dead\":1,"
                                "\"workers_alive\":1,\"workers\":[{\"name\":\"w0\",\"alive\":false,"));
   ck_assert_ptr_nonnull(strstr(program.out,
                                "\"stats\":{\"processed\":9,\"status:ok\":8}},{\"name\":\"other\","

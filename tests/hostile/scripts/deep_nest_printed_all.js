@@ -1,5 +1,5 @@
 // expect: ok|error
 let nested = {};
-for (let i = 0; i < 50000; i++) nested = { nested };
+for (let i = 0; i < 20000; i++) nested = { nested };
 console.dir(nested, { depth: null });
 'done';

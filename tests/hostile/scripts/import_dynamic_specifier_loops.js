@@ -1,3 +1,3 @@
-// expect: timeout
+// expect: error|timeout
 // job: {"timeout_ms": 150}
 await import({ toString() { for (;;); } });

@@ -1,4 +1,4 @@
 // expect: oom|error
 // job: {"timeout_ms": 5000}
 const buffer = new ArrayBuffer(0, { maxByteLength: 2 ** 30 });
-for (let size = 2 ** 20;; size += 2 ** 20) { buffer.resize(size); new Uint8Array(buffer).fill(1); }
+for (let size = 2 ** 20;; size += 2 ** 20) { buffer.resize(size); new Uint8Array(buffer, size - 2 ** 20).fill(1); }

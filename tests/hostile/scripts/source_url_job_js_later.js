@@ -1,5 +1,5 @@
 // expect: error
 // error: TypeError
-// line: 5
+// line: 4
 await 0; null.x;
 //# sourceURL=evil.js

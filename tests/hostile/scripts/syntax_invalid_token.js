@@ -1,4 +1,4 @@
 // expect: error
 // error: SyntaxError
-// line: 5
+// line: 4
 let a = 1; let # = 2;

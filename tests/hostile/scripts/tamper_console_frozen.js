@@ -1,5 +1,5 @@
 // expect: ok
 // stdout: still here
-Object.freeze(console);
 Object.setPrototypeOf(console, null);
+Object.freeze(console);
 console.log('still here');

@@ -1,8 +1,8 @@
 // expect: ok
 // stdout: still
 // result: 1
-const { log } = console;
-for (const name of Object.getOwnPropertyNames(globalThis)) delete globalThis[name];
+const { log } = console, global = globalThis;
+for (const name of Object.getOwnPropertyNames(global)) delete global[name];
 log('still', { a: [1] });
 await 0;
 1;

@@ -1,4 +1,4 @@
 // expect: error
 // error: TypeError
-// line: 5
+// line: 4
 Error.prepareStackTrace = (e, sites) => sites; null.x;

@@ -1,4 +1,4 @@
 // expect: error
 // error: TypeError
-// line: 5
+// line: 4
 Error.stackTraceLimit = 0; await 0; null.x;

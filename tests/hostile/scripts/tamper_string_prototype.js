@@ -1,5 +1,5 @@
 // expect: ok
-// stdout: 'it\'s'
+// stdout: 'it\'s"`'
 // result: x
 for (const name of ['replace', 'slice', 'split', 'includes', 'indexOf', 'charCodeAt', 'padEnd', 'repeat', 'toString'])
   String.prototype[name] = () => 'pwned';

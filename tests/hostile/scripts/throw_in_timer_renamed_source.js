@@ -1,5 +1,5 @@
 // expect: error
 // error: TypeError
-// line: 5
+// line: 4
 setTimeout(() => { null.x; });
 //# sourceURL=somewhere/else.js

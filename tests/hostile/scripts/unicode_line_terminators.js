@@ -1,4 +1,3 @@
 // expect: error
 // error: TypeError
-// A line separator ends a comment. 
-null.x;
+// A line separator ends a comment: what follows runs. null.x;

@@ -1,0 +1,3 @@
+// expect: timeout
+// job: {"timeout_ms": 150}
+Array.from({ length: 2 ** 32 - 1 }, () => { for (;;); });
