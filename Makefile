@@ -48,7 +48,7 @@ endif
 build: v8 ## build isoq and isoq-executor into build/release/bin
 	@mkdir -p build
 	@$(call configure,release,)
-	@cmake --build $(RELEASE) -j $(JOBS)
+	@cmake --build $(RELEASE) -j $(JOBS) --target isoq isoq-executor
 
 .PHONY: run
 run: build ## start a Redis and a worker, submit jobs, show the results
@@ -56,6 +56,7 @@ run: build ## start a Redis and a worker, submit jobs, show the results
 
 .PHONY: test
 test: build ## build and run all tests
+	@cmake --build $(RELEASE) -j $(JOBS)
 	@cmake/run-tests.sh $(RELEASE)
 
 .PHONY: test-asan
@@ -65,16 +66,12 @@ test-asan: v8 ## the same with AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --build $(ASAN) -j $(JOBS)
 	@cmake/run-tests.sh $(ASAN)
 
-.PHONY: bench
-bench: build ## measure jobs per second and latencies
-	@if [ -x bench/run ]; then bench/run $(RELEASE)/bin; else echo 'bench: bench/run does not exist yet' >&2; exit 1; fi
-
 # The installed executor is linked for PREFIX (cmake/IsoqV8.cmake says why), so the prefix is configured.
 .PHONY: install
 install: v8 ## install below PREFIX (/usr/local); DESTDIR is honoured
 	@mkdir -p build
 	@$(call configure,release,-DCMAKE_INSTALL_PREFIX=$(abspath $(PREFIX)))
-	@cmake --build $(RELEASE) -j $(JOBS) --target all install-variant
+	@cmake --build $(RELEASE) -j $(JOBS) --target isoq install-variant
 	@cmake --install $(RELEASE)
 
 .PHONY: format
