@@ -27,10 +27,12 @@ size_t CutAtCharacter(const std::string &text, size_t limit) {
     return limit;
 }
 
-std::string Indented(const std::string &indentation, const std::string &text) {
+// Not much longer than `limit`: what is beyond it will be cut.
+std::string Indented(const std::string &indentation, const std::string &text, uint64_t limit) {
     if (indentation.empty()) return text;
     std::string out = indentation;
     for (char c : text) {
+        if (out.size() > limit) break;
         out += c;
         if (c == '\n') out += indentation;
     }
@@ -39,9 +41,9 @@ std::string Indented(const std::string &indentation, const std::string &text) {
 
 void Emit(Runtime *runtime, isoq_console_level level, const std::string &plain) {
     ConsoleState &console = runtime->console;
-    std::string text = Indented(console.indentation, plain);
     uint64_t limit = runtime->config.max_output_bytes;
     uint64_t left = limit > console.used_bytes ? limit - console.used_bytes : 0;
+    std::string text = Indented(console.indentation, plain, left);
     bool &truncated = console.truncated[isoq_console_level_stream(level)];
     if (text.size() + 1 <= left) {
         console.used_bytes += text.size() + 1;

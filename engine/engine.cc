@@ -25,6 +25,7 @@ std::mutex platform_mutex;
 std::unique_ptr<v8::Platform> platform;
 enum { kNotStarted, kRunning, kFailed, kDisposed } platform_state = kNotStarted;
 int platform_error;
+bool abandoned_isolates; // then V8 cannot be disposed of either
 
 // What V8 seeds an isolate's random numbers with: Math.random, and the hash seed.
 uint64_t entropy_seed;
@@ -41,6 +42,8 @@ void SetFlags() {
     v8::V8::SetFlagsFromString("--single-threaded");
 #if V8_MAJOR_VERSION >= 12
     v8::V8::SetFlagsFromString("--no-memory-protection-keys"); // no pkey system calls in the sandbox
+#elif V8_MAJOR_VERSION == 11
+    v8::V8::SetFlagsFromString("--no-wasm-lazy-compilation"); // crashes there without helper threads
 #endif
 }
 
@@ -59,6 +62,7 @@ int StartPlatform() {
 // ---- memory
 
 constexpr size_t kMinHeapBytes = 4u << 20;
+constexpr size_t kCodeRangeBytes = 128u << 20;
 constexpr size_t kHeadroomBytes = 8u << 20;
 constexpr uint64_t kMaxHeadroomGrants = 6;
 
@@ -172,8 +176,8 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
         if (reason != ISOQ_STATUS_OK)
             ReportStop(runtime, reason);
         else if (runtime->out->status == ISOQ_STATUS_ERROR && runtime->allocator->refused() &&
-                 strstr(runtime->out->error.message, "allocation failed") != nullptr)
-            ReportStop(runtime, ISOQ_STATUS_OOM); // the script did not catch the refusal of a buffer
+                 strcmp(runtime->out->error.message, "Array buffer allocation failed") == 0)
+            ReportStop(runtime, ISOQ_STATUS_OOM); // V8's own words: the script did not catch the refusal of a buffer
         WatchdogStop();
         isolate->CancelTerminateExecution(); // the parts below must be able to clean up
     } else {
@@ -190,6 +194,8 @@ v8::Isolate *NewIsolate(const runtime_config &config, CountingAllocator *allocat
     v8::Isolate::CreateParams params;
     params.array_buffer_allocator = allocator;
     params.constraints.ConfigureDefaultsFromHeapSize(0, std::max(config.max_heap_size_bytes, kMinHeapBytes));
+    // The same for every job: to place a range of another size, older V8s read /proc/self/maps.
+    params.constraints.set_code_range_size_in_bytes(kCodeRangeBytes);
     entropy_fixed = config.has_seed;
     entropy_seed = config.seed;
     v8::Isolate *isolate = v8::Isolate::New(params);
@@ -203,18 +209,25 @@ v8::Isolate *NewIsolate(const runtime_config &config, CountingAllocator *allocat
 }
 
 void RunJob(const engine_job &job, const runtime_config &config, const engine_host &host, execution_result *out) {
-    CountingAllocator allocator(std::max(config.max_heap_size_bytes, kMinHeapBytes));
-    v8::Isolate *isolate = NewIsolate(config, &allocator);
+    auto allocator = std::make_unique<CountingAllocator>(std::max(config.max_heap_size_bytes, kMinHeapBytes));
+    v8::Isolate *isolate = NewIsolate(config, allocator.get());
     {
         v8::Isolate::Scope scope(isolate);
-        Runtime runtime{isolate, config, host, &allocator, platform.get(), out, {}, {}, {}, {}, {}, {}, 0, 0};
+        Runtime runtime{isolate, config, host, allocator.get(), platform.get(), out};
         isolate->SetData(0, &runtime);
         isolate->AddNearHeapLimitCallback(NearHeapLimit, &runtime);
         RunInContext(&runtime, job);
         isolate->RemoveNearHeapLimitCallback(NearHeapLimit, 0);
         isolate->SetData(0, nullptr);
     }
-    isolate->Dispose();
+    // A heap that has run full may not even survive its own teardown. Such an isolate is left as it is: its process is
+    // replaced after this job.
+    if (out->status == ISOQ_STATUS_OOM) {
+        (void)allocator.release();
+        abandoned_isolates = true;
+    } else {
+        isolate->Dispose();
+    }
 }
 
 // ---- engine_execute()'s own host
@@ -263,7 +276,9 @@ bool engine_is_initialized(void) {
 
 void engine_dispose(void) {
     std::lock_guard<std::mutex> lock(platform_mutex);
-    if (platform_state == kRunning) {
+    if (platform_state == kRunning && abandoned_isolates) {
+        (void)platform.release();
+    } else if (platform_state == kRunning) {
         v8::V8::Dispose();
         v8::V8::DisposePlatform();
         platform.reset();

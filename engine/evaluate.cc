@@ -8,7 +8,6 @@
 //  - V8 refuses a top-level `return` while it parses, before anything ran. The script is then the body of an async
 //    function, on lines of its own so that line and column stay the script's.
 // A completion value that is a promise is awaited in every case.
-#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -153,43 +152,78 @@ class ReplEvaluation : public Evaluation, public v8_inspector::V8Inspector::Chan
         inspector_->contextDestroyed(runtime_->Context());
     }
 
-    void Dispatch(const std::vector<uint16_t> &message) {
-        session_->dispatchProtocolMessage(StringView(message.data(), message.size()));
-    }
+    void Start(const std::vector<uint16_t> &message);
+    void Poll(Runtime *runtime) override;
+    bool IsIllegalReturn() const { return illegal_return_; }
 
-    // The answer may come in the middle of a microtask: it is only kept there.
+    // The answer counts only when V8 refused the script: see Start().
     void sendResponse(int, std::unique_ptr<StringBuffer> message) override { response_ = std::move(message); }
     void sendNotification(std::unique_ptr<StringBuffer>) override {}
     void flushProtocolNotifications() override {}
 
-    void Poll(Runtime *runtime) override {
-        if (response_ != nullptr) ReadResponse();
-        Evaluation::Poll(runtime);
-    }
-
-    bool IsIllegalReturn() const { return illegal_return_; }
-
   private:
-    // What the inspector adds to the console of a context that it is told of.
-    void RemoveInspectorTraces() {
-        v8::Local<v8::Context> context = runtime_->Context();
-        v8::Local<v8::Value> console = Own(context->Global(), "console");
-        for (const char *name : {"memory", "createTask"})
-            if (console->IsObject()) console.As<v8::Object>()->Delete(context, ToV8(runtime_->isolate, name)).Check();
-    }
-
-    void ReadResponse();
-    v8::MaybeLocal<v8::Value> ReadRemoteObject(v8::Local<v8::Object> remote);
-    v8::Local<v8::Value> Own(v8::Local<v8::Value> object, const char *name);
-    int OwnInt(v8::Local<v8::Value> object, const char *name);
+    void RemoveInspectorTraces();
+    void ReadEarlyError();
+    v8::Local<v8::Value> Get(v8::Local<v8::Value> object, const char *name);
 
     Runtime *runtime_;
     Client client_;
     std::unique_ptr<v8_inspector::V8Inspector> inspector_;
     std::unique_ptr<v8_inspector::V8InspectorSession> session_;
     std::unique_ptr<StringBuffer> response_;
+    v8::Global<v8::Promise> script_; // of the REPL script, which is an async function to V8
     bool illegal_return_ = false;
 };
+
+// Takes the first promise that is made, which is the script's own, and goes away.
+void TakeFirstPromise(v8::PromiseHookType type, v8::Local<v8::Promise> promise, v8::Local<v8::Value>) {
+    if (type != v8::PromiseHookType::kInit) return;
+    v8::Isolate *isolate = v8::Isolate::GetCurrent();
+    Runtime *runtime = Runtime::From(isolate);
+    if (!runtime->first_promise.IsEmpty()) return;
+    runtime->first_promise.Reset(isolate, promise);
+    isolate->SetPromiseHook(nullptr);
+}
+
+// The inspector evaluates; the value is taken from the promise, not from the inspector's answer: that would be a copy
+// as JSON, and getting it runs what the script may have put on Promise.
+void ReplEvaluation::Start(const std::vector<uint16_t> &message) {
+    runtime_->isolate->SetPromiseHook(TakeFirstPromise);
+    session_->dispatchProtocolMessage(StringView(message.data(), message.size()));
+    runtime_->isolate->SetPromiseHook(nullptr);
+    script_ = std::move(runtime_->first_promise);
+    if (script_.IsEmpty())
+        ReadEarlyError();
+    else
+        script_.Get(runtime_->isolate)->MarkAsHandled();
+}
+
+void ReplEvaluation::Poll(Runtime *runtime) {
+    if (state == kPending && promise.IsEmpty() && !script_.IsEmpty()) {
+        v8::HandleScope scope(runtime->isolate);
+        v8::Local<v8::Promise> script = script_.Get(runtime->isolate);
+        // V8 wraps the completion value in an object, so that a thenable is not taken for a promise.
+        if (script->State() == v8::Promise::kFulfilled)
+            Settle(runtime, this, Get(script->Result(), ".repl_result"));
+        else if (script->State() == v8::Promise::kRejected)
+            Reject(runtime, this, script->Result(), 0, 0);
+    }
+    Evaluation::Poll(runtime);
+}
+
+// What the inspector adds to the console of a context that it is told of.
+void ReplEvaluation::RemoveInspectorTraces() {
+    v8::Local<v8::Context> context = runtime_->Context();
+    v8::Local<v8::Value> console = Get(context->Global(), "console");
+    for (const char *name : {"memory", "createTask"})
+        if (console->IsObject()) console.As<v8::Object>()->Delete(context, ToV8(runtime_->isolate, name)).Check();
+}
+
+v8::Local<v8::Value> ReplEvaluation::Get(v8::Local<v8::Value> object, const char *name) {
+    v8::Local<v8::Value> nothing = v8::Undefined(runtime_->isolate);
+    if (!object->IsObject()) return nothing;
+    return object.As<v8::Object>()->Get(runtime_->Context(), ToV8(runtime_->isolate, name)).FromMaybe(nothing);
+}
 
 v8::Local<v8::String> FromView(v8::Isolate *isolate, StringView view) {
     v8::MaybeLocal<v8::String> text =
@@ -200,66 +234,25 @@ v8::Local<v8::String> FromView(v8::Isolate *isolate, StringView view) {
     return text.IsEmpty() ? v8::String::Empty(isolate) : text.ToLocalChecked();
 }
 
-// An own property, or undefined: the script may have put anything on Object.prototype.
-v8::Local<v8::Value> ReplEvaluation::Own(v8::Local<v8::Value> object, const char *name) {
-    v8::Local<v8::Value> nothing = v8::Undefined(runtime_->isolate);
-    if (!object->IsObject()) return nothing;
-    v8::Local<v8::Context> context = runtime_->Context();
-    v8::Local<v8::String> key = ToV8(runtime_->isolate, name);
-    if (!object.As<v8::Object>()->HasOwnProperty(context, key).FromMaybe(false)) return nothing;
-    return object.As<v8::Object>()->Get(context, key).FromMaybe(nothing);
-}
-
-int ReplEvaluation::OwnInt(v8::Local<v8::Value> object, const char *name) {
-    v8::Local<v8::Value> value = Own(object, name);
-    return value->IsInt32() ? value.As<v8::Int32>()->Value() : -1;
-}
-
-// Runtime.RemoteObject → the value itself. What has an identity comes by its object id, the rest by its text.
-v8::MaybeLocal<v8::Value> ReplEvaluation::ReadRemoteObject(v8::Local<v8::Object> remote) {
-    v8::Isolate *isolate = runtime_->isolate;
-    v8::Local<v8::Value> object_id = Own(remote, "objectId");
-    if (object_id->IsString()) {
-        std::string id = ToUtf8(isolate, object_id);
-        std::unique_ptr<StringBuffer> error;
-        v8::Local<v8::Value> value;
-        v8::Local<v8::Context> context;
-        if (!session_->unwrapObject(&error, StringView(reinterpret_cast<const uint8_t *>(id.data()), id.size()), &value,
-                                    &context, nullptr))
-            return {};
-        return value;
-    }
-    v8::Local<v8::Value> special = Own(remote, "unserializableValue");
-    if (!special->IsString()) return Own(remote, "value"); // also undefined, which has no value
-    std::string text = ToUtf8(isolate, special);
-    if (text == "-0") return v8::Number::New(isolate, -0.0);
-    if (text == "NaN") return v8::Number::New(isolate, std::numeric_limits<double>::quiet_NaN());
-    if (text == "Infinity") return v8::Number::New(isolate, std::numeric_limits<double>::infinity());
-    if (text == "-Infinity") return v8::Number::New(isolate, -std::numeric_limits<double>::infinity());
-    // A BigInt's digits and an `n`: a literal, and nothing that the script could have touched.
-    v8::Local<v8::Script> literal;
-    if (!v8::Script::Compile(runtime_->Context(), special.As<v8::String>()).ToLocal(&literal)) return {};
-    return literal->Run(runtime_->Context());
-}
-
-void ReplEvaluation::ReadResponse() {
+// V8 refused to compile the script: nothing of it has run, and the realm is as it was made.
+void ReplEvaluation::ReadEarlyError() {
     v8::Isolate *isolate = runtime_->isolate;
     v8::HandleScope scope(isolate);
     v8::TryCatch catcher(isolate);
-    v8::Local<v8::Value> message;
-    std::unique_ptr<StringBuffer> response = std::move(response_);
-    if (!v8::JSON::Parse(runtime_->Context(), FromView(isolate, response->string())).ToLocal(&message)) return;
-    v8::Local<v8::Value> answer = Own(message, "result");
-    v8::Local<v8::Value> details = Own(answer, "exceptionDetails");
-    bool thrown = details->IsObject();
-    v8::Local<v8::Value> remote = thrown ? Own(details, "exception") : Own(answer, "result");
-    v8::Local<v8::Value> value;
-    if (!remote->IsObject() || !ReadRemoteObject(remote.As<v8::Object>()).ToLocal(&value)) return; // terminated
-    if (!thrown) return Settle(runtime_, this, value);
-    // An early error has no frames, only the place that the details give.
-    illegal_return_ = value->IsNativeError() && ToUtf8(isolate, value) == kIllegalReturnText &&
-                      ToUtf8(isolate, Own(value, "stack")).find("\n    at ") == std::string::npos;
-    Reject(runtime_, this, value, OwnInt(details, "lineNumber") + 1, OwnInt(details, "columnNumber") + 1);
+    v8::Local<v8::Value> message, value;
+    if (response_ == nullptr ||
+        !v8::JSON::Parse(runtime_->Context(), FromView(isolate, response_->string())).ToLocal(&message))
+        return; // terminated
+    v8::Local<v8::Value> details = Get(Get(message, "result"), "exceptionDetails");
+    std::string id = ToUtf8(isolate, Get(Get(details, "exception"), "objectId"));
+    std::unique_ptr<StringBuffer> error;
+    v8::Local<v8::Context> context;
+    if (!session_->unwrapObject(&error, StringView(reinterpret_cast<const uint8_t *>(id.data()), id.size()), &value,
+                                &context, nullptr))
+        return;
+    illegal_return_ = ToUtf8(isolate, value) == kIllegalReturnText;
+    Reject(runtime_, this, value, Get(details, "lineNumber")->Int32Value(context).FromMaybe(-1) + 1,
+           Get(details, "columnNumber")->Int32Value(context).FromMaybe(-1) + 1);
 }
 
 void AppendAscii(std::vector<uint16_t> *out, const char *text) {
@@ -271,7 +264,7 @@ std::vector<uint16_t> EvaluateMessage(v8::Isolate *isolate, v8::Local<v8::String
     std::vector<uint16_t> text(static_cast<size_t>(code->Length())), out;
     WriteUtf16(isolate, code, text.data());
     out.reserve(text.size() + text.size() / 8 + 256);
-    AppendAscii(&out, "{\"id\":1,\"method\":\"Runtime.evaluate\",\"params\":{\"replMode\":true,\"awaitPromise\":true,"
+    AppendAscii(&out, "{\"id\":1,\"method\":\"Runtime.evaluate\",\"params\":{\"replMode\":true,"
                       "\"expression\":\"");
     for (uint16_t unit : text) {
         if (unit == '"' || unit == '\\') {
@@ -293,9 +286,8 @@ std::vector<uint16_t> EvaluateMessage(v8::Isolate *isolate, v8::Local<v8::String
 
 std::unique_ptr<Evaluation> EvaluateRepl(Runtime *runtime, v8::Local<v8::String> code) {
     auto evaluation = std::make_unique<ReplEvaluation>(runtime);
-    evaluation->Dispatch(EvaluateMessage(runtime->isolate, code));
+    evaluation->Start(EvaluateMessage(runtime->isolate, code));
     if (WatchdogReason() != ISOQ_STATUS_OK) return nullptr;
-    evaluation->Poll(runtime);
     if (evaluation->IsIllegalReturn()) {
         evaluation.reset();
         return EvaluateAsFunctionBody(runtime, code);

@@ -68,8 +68,7 @@ static struct {
   uint8_t batch[WIRE_HEADER_SIZE + BATCH_BYTES];
 } console;
 
-/* ---- the socket
- * --------------------------------------------------------------------------------------------- */
+/* ---- the socket -------------------------------------------------------------------------- */
 
 static void acquire(void) {
   console.busy = 1;
@@ -117,8 +116,7 @@ static int broker_read(void *buffer, size_t len) {
   return 1;
 }
 
-/* ---- the console
- * -------------------------------------------------------------------------------------------- */
+/* ---- the console ------------------------------------------------------------------------- */
 
 static int64_t now_ms(void) {
   struct timespec now;
@@ -194,8 +192,7 @@ static void host_ignore_console(void *ctx, enum isoq_console_level level, struct
   (void)ctx, (void)level, (void)text, (void)truncated;
 }
 
-/* ---- the rest of the engine's host
- * ---------------------------------------------------------------------------- */
+/* ---- the rest of the engine's host ------------------------------------------------------- */
 
 static void host_wait(void *ctx, int64_t timeout_ms) {
   struct pollfd fd = {.fd = BROKER_FD, .events = POLLIN | POLLRDHUP};
@@ -233,8 +230,7 @@ static void host_dying(void *ctx, enum isoq_status status, const char *why) {
   _exit(oom ? EXECUTOR_EXIT_OOM : EXECUTOR_EXIT_CRASHED);
 }
 
-/* ---- signals
- * ------------------------------------------------------------------------------------------------ */
+/* ---- signals ----------------------------------------------------------------------------- */
 
 /*
  * SIGUSR1 by sigqueue() names the job in its value; it cannot hit another one, however late or early it
@@ -279,8 +275,7 @@ static int set_up_signals(void) {
   return 0;
 }
 
-/* ---- jobs
- * --------------------------------------------------------------------------------------------------- */
+/* ---- jobs -------------------------------------------------------------------------------- */
 
 static struct wire_text text_of(const char *text, size_t max) {
   if (text == NULL) return (struct wire_text){"", 0};
@@ -412,8 +407,7 @@ static int serve(void) {
   return r == -EBADMSG ? EXECUTOR_EXIT_PROTOCOL : EXECUTOR_EXIT_BROKER_GONE;
 }
 
-/* ---- the start
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the start --------------------------------------------------------------------------- */
 
 /* What V8, ICU and libc load lazily: formatting of objects, time zone, locale, timers, WebAssembly, error
  * stacks. */
@@ -428,7 +422,8 @@ static const char warm_up_code[] =
     "    (typeof WebAssembly === 'object' ? WebAssembly.validate(new Uint8Array([0,97,115,109,1,0,0,0])) : "
     "'') +\n"
     "    (typeof SharedArrayBuffer === 'function'\n"
-    "        ? Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1) : '') +\n" /* V8 counts processors */
+    "        ? Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1) : '') +\n" /* V8 counts
+                                                                                             processors */
     "    JSON.stringify([input]);\n";
 
 static int warm_up(void) {
@@ -543,7 +538,8 @@ int main(int argc, char **argv) {
   if (r == 0) r = engine_init();
   if (r < 0) fprintf(stderr, "isoq-executor: cannot start V8: %s\n", strerror(-r));
   if (r < 0 || warm_up() < 0) return EXECUTOR_EXIT_ENGINE;
-  /* Not exit() from here on: destructors of V8 and of libraries have nothing to do, and may want forbidden calls. */
+  /* Not exit() from here on: destructors of V8 and of libraries have nothing to do, and may want forbidden
+   * calls. */
   if (lock_down(unlocked, &report) < 0) _exit(EXECUTOR_EXIT_SANDBOX);
   send_hello(&report);
   _exit(serve());

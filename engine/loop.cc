@@ -43,15 +43,11 @@ void RunPlatformTasks(Runtime *runtime) {
 
 // Fails the job when a rejection was left without a handler. The completion promise is ours to report.
 bool FailOnUnhandledRejection(Runtime *runtime, Evaluation *evaluation) {
-    if (runtime->rejections.empty()) return false;
-    std::vector<Rejection> rejections = std::move(runtime->rejections);
-    runtime->rejections.clear();
-    for (Rejection &rejection : rejections) {
-        if (rejection.promise == evaluation->promise) continue;
-        SetError(runtime, rejection.reason.Get(runtime->isolate), 0, 0);
-        return true;
-    }
-    return false;
+    v8::HandleScope scope(runtime->isolate);
+    v8::Local<v8::Value> reason;
+    if (!runtime->rejections.TakeFirst(runtime->isolate, evaluation->promise).ToLocal(&reason)) return false;
+    SetError(runtime, reason, 0, 0);
+    return true;
 }
 
 // Runs the first due timer, if there is one. False: its callback threw, and the job has failed.
@@ -121,16 +117,42 @@ void Evaluation::Poll(Runtime *runtime) {
 void OnPromiseReject(v8::PromiseRejectMessage message) {
     v8::Isolate *isolate = v8::Isolate::GetCurrent();
     Runtime *runtime = Runtime::From(isolate);
-    if (message.GetEvent() == v8::kPromiseRejectWithNoHandler) {
-        runtime->rejections.push_back({v8::Global<v8::Promise>(isolate, message.GetPromise()),
-                                       v8::Global<v8::Value>(isolate, message.GetValue())});
-    } else if (message.GetEvent() == v8::kPromiseHandlerAddedAfterReject) {
-        for (size_t i = runtime->rejections.size(); i-- > 0;) {
-            if (runtime->rejections[i].promise != message.GetPromise()) continue;
-            runtime->rejections.erase(runtime->rejections.begin() + static_cast<ptrdiff_t>(i));
-            break;
-        }
+    if (message.GetEvent() == v8::kPromiseRejectWithNoHandler)
+        runtime->rejections.Add(isolate, message.GetPromise(), message.GetValue());
+    else if (message.GetEvent() == v8::kPromiseHandlerAddedAfterReject)
+        runtime->rejections.Handled(message.GetPromise());
+}
+
+void Rejections::Add(v8::Isolate *isolate, v8::Local<v8::Promise> promise, v8::Local<v8::Value> reason) {
+    by_hash_.emplace(promise->GetIdentityHash(), next_order_);
+    by_order_[next_order_++] = {v8::Global<v8::Promise>(isolate, promise), v8::Global<v8::Value>(isolate, reason)};
+}
+
+void Rejections::AddThrown(v8::Isolate *isolate, v8::Local<v8::Value> thrown) {
+    by_order_[next_order_++].reason.Reset(isolate, thrown);
+}
+
+void Rejections::Handled(v8::Local<v8::Promise> promise) {
+    auto range = by_hash_.equal_range(promise->GetIdentityHash());
+    for (auto candidate = range.first; candidate != range.second; ++candidate) {
+        auto found = by_order_.find(candidate->second);
+        if (found->second.promise != promise) continue;
+        by_order_.erase(found);
+        by_hash_.erase(candidate);
+        return;
     }
+}
+
+v8::MaybeLocal<v8::Value> Rejections::TakeFirst(v8::Isolate *isolate, const v8::Global<v8::Promise> &except) {
+    v8::MaybeLocal<v8::Value> first;
+    for (auto &entry : by_order_) {
+        if (!entry.second.promise.IsEmpty() && entry.second.promise == except) continue;
+        first = entry.second.reason.Get(isolate);
+        break;
+    }
+    by_order_.clear();
+    by_hash_.clear();
+    return first;
 }
 
 // ---- timers ---------------------------------------------------------------------------------------------------
@@ -221,6 +243,19 @@ void ClearTimer(const v8::FunctionCallbackInfo<v8::Value> &info) {
     if (id >= 1 && id <= UINT32_MAX) Runtime::From(info.GetIsolate())->timers.Remove(static_cast<uint32_t>(id));
 }
 
+// V8 runs microtasks in the order in which they were queued, so the first function is this one's.
+void RunMicrotask(void *data) {
+    Runtime *runtime = static_cast<Runtime *>(data);
+    v8::HandleScope scope(runtime->isolate);
+    v8::TryCatch catcher(runtime->isolate);
+    v8::Local<v8::Function> callback = runtime->microtasks.front().Get(runtime->isolate);
+    runtime->microtasks.pop_front();
+    v8::Context::Scope entered(runtime->Context());
+    if (callback->Call(runtime->Context(), v8::Undefined(runtime->isolate), 0, nullptr).IsEmpty() &&
+        !catcher.HasTerminated())
+        runtime->rejections.AddThrown(runtime->isolate, catcher.Exception());
+}
+
 void QueueMicrotask(const v8::FunctionCallbackInfo<v8::Value> &info) {
     v8::Isolate *isolate = info.GetIsolate();
     if (info.Length() < 1 || !info[0]->IsFunction()) {
@@ -228,22 +263,9 @@ void QueueMicrotask(const v8::FunctionCallbackInfo<v8::Value> &info) {
             v8::Exception::TypeError(ToV8(isolate, "queueMicrotask: the callback must be a function")));
         return;
     }
-    // Through a promise, so that what the callback throws is an unhandled rejection instead of vanishing.
-    v8::Local<v8::Context> context = isolate->GetCurrentContext();
-    v8::Local<v8::Promise::Resolver> resolver;
-    if (!v8::Promise::Resolver::New(context).ToLocal(&resolver)) return;
-    if (resolver->Resolve(context, v8::Undefined(isolate)).IsNothing()) return;
-    v8::Local<v8::Function> callback;
-    auto call = [](const v8::FunctionCallbackInfo<v8::Value> &inner) {
-        v8::Local<v8::Context> current = inner.GetIsolate()->GetCurrentContext();
-        v8::Local<v8::Value> ignored;
-        if (!inner.Data().As<v8::Function>()->Call(current, v8::Undefined(inner.GetIsolate()), 0, nullptr).ToLocal(&ignored))
-            return; // the exception rejects the promise
-    };
-    v8::Local<v8::Promise> done;
-    if (v8::Function::New(context, call, info[0]).ToLocal(&callback) &&
-        !resolver->GetPromise()->Then(context, callback).ToLocal(&done))
-        return; // an exception is pending
+    Runtime *runtime = Runtime::From(isolate);
+    runtime->microtasks.emplace_back(isolate, info[0].As<v8::Function>());
+    isolate->EnqueueMicrotask(RunMicrotask, runtime);
 }
 
 } // namespace

@@ -78,10 +78,15 @@ void ReplaceText(char **slot, const std::string &text) {
     *slot = CopyText(text.data(), text.size());
 }
 
+// A property that is a string. Of what is no Error only its own count: anything may stand on Object.prototype.
 std::string Property(Runtime *runtime, v8::Local<v8::Value> object, const char *name) {
     v8::TryCatch catcher(runtime->isolate);
     v8::Local<v8::Value> value;
-    if (!object.As<v8::Object>()->Get(runtime->Context(), ToV8(runtime->isolate, name)).ToLocal(&value)) {
+    v8::Local<v8::String> key = ToV8(runtime->isolate, name);
+    if (!object->IsNativeError() &&
+        !object.As<v8::Object>()->HasOwnProperty(runtime->Context(), key).FromMaybe(false))
+        return "";
+    if (!object.As<v8::Object>()->Get(runtime->Context(), key).ToLocal(&value)) {
         catcher.Reset();
         return "";
     }
@@ -162,6 +167,11 @@ void SetError(Runtime *runtime, v8::Local<v8::Value> thrown, int line, int colum
                message);
     ReplaceText(&out->error.stack, stack);
     FindPosition(stack, &line, &column);
+    if (line == 0 && thrown->IsNativeError()) { // the script gave itself another name (sourceURL)
+        v8::Local<v8::Message> message_at = v8::Exception::CreateMessage(isolate, thrown);
+        line = message_at->GetLineNumber(runtime->Context()).FromMaybe(0);
+        column = line > 0 ? message_at->GetStartColumn(runtime->Context()).FromMaybe(-1) + 1 : 0;
+    }
     out->error.line = line;
     out->error.column = column;
 }

@@ -10,9 +10,11 @@
 #include <v8.h>
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -61,9 +63,23 @@ struct ConsoleState {
     v8::Global<v8::Object> formatter;
 };
 
-struct Rejection {
-    v8::Global<v8::Promise> promise;
-    v8::Global<v8::Value> reason;
+// Rejected promises that nobody handles, in the order of their rejection; and what microtasks threw.
+class Rejections {
+  public:
+    void Add(v8::Isolate *isolate, v8::Local<v8::Promise> promise, v8::Local<v8::Value> reason);
+    void AddThrown(v8::Isolate *isolate, v8::Local<v8::Value> thrown);
+    void Handled(v8::Local<v8::Promise> promise);
+    // Empties it, and gives the first reason whose promise is not `except`; empty handle: there is none.
+    v8::MaybeLocal<v8::Value> TakeFirst(v8::Isolate *isolate, const v8::Global<v8::Promise> &except);
+
+  private:
+    struct Rejection {
+        v8::Global<v8::Promise> promise; // empty: thrown
+        v8::Global<v8::Value> reason;
+    };
+    std::map<uint64_t, Rejection> by_order_;
+    std::unordered_multimap<int, uint64_t> by_hash_; // identity hash of the promise → its key in by_order_
+    uint64_t next_order_ = 0;
 };
 
 struct Runtime {
@@ -74,12 +90,14 @@ struct Runtime {
     v8::Platform *platform;
     execution_result *out;
 
-    v8::Global<v8::Context> context;
-    ConsoleState console;
-    Timers timers;
-    std::vector<Rejection> rejections;
-    std::map<std::string, v8::Global<v8::Value>> lazy; // built-in modules that were loaded, by name
-    std::map<const unsigned char *, v8::Global<v8::UnboundScript>> uncached; // bundles compiled for the first time
+    v8::Global<v8::Context> context{};
+    ConsoleState console{};
+    Timers timers{};
+    Rejections rejections{};
+    std::deque<v8::Global<v8::Function>> microtasks{}; // of queueMicrotask(), in V8's order
+    v8::Global<v8::Promise> first_promise{};           // see evaluate.cc
+    std::map<std::string, v8::Global<v8::Value>> lazy{}; // built-in modules that were loaded, by name
+    std::map<const unsigned char *, v8::Global<v8::UnboundScript>> uncached{}; // bundles compiled for the first time
     uint64_t peak_memory_bytes = 0;
     uint64_t heap_limit_grants = 0;
 

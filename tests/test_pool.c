@@ -1,8 +1,8 @@
 /*
  * The pool and its executors, against real processes that misbehave on demand (support/fake_executor.c).
  *
- * Every test runs the loop until what it waits for has happened; nothing sleeps. A loop that waits for too long fails
- * the test. At the end of each test every job must have had exactly one outcome.
+ * Every test runs the loop until what it waits for has happened; nothing sleeps. A loop that waits for too
+ * long fails the test. At the end of each test every job must have had exactly one outcome.
  */
 #include <check.h>
 #include <errno.h>
@@ -29,9 +29,9 @@
 /* ---- a pool and what it told ------------------------------------------------------------------- */
 
 struct told {
-    char id[JOB_ID_MAX + 1];
-    unsigned times;
-    struct job_result result;
+  char id[JOB_ID_MAX + 1];
+  unsigned times;
+  struct job_result result;
 };
 
 static struct event_base *base;
@@ -45,515 +45,524 @@ static bool impatient;
 static char folder[] = "/tmp/isoq-test-pool-XXXXXX";
 static void (*in_done)(struct job *job, struct job_result *result);
 
-static struct told *told_of(const char *id)
-{
-    for (size_t i = 0; i < submitted; i++)
-        if (strcmp(told[i].id, id) == 0)
-            return &told[i];
-    ck_abort_msg("a result for a job that was never submitted: %s", id);
-    return NULL;
+static struct told *told_of(const char *id) {
+  for (size_t i = 0; i < submitted; i++)
+    if (strcmp(told[i].id, id) == 0) return &told[i];
+  ck_abort_msg("a result for a job that was never submitted: %s", id);
+  return NULL;
 }
 
-static void on_done(void *ctx, struct job *job, struct job_result *result)
-{
-    struct told *entry = told_of(job->id);
+static void on_done(void *ctx, struct job *job, struct job_result *result) {
+  struct told *entry = told_of(job->id);
 
-    ck_assert_ptr_eq(ctx, &told);
-    ck_assert_uint_eq(entry->times, 0);
-    entry->times++;
-    done_calls++;
-    if (in_done != NULL)
-        in_done(job, result);
-    entry->result = *result;
-    *result = (struct job_result){0};
-    job_free(job);
+  ck_assert_ptr_eq(ctx, &told);
+  ck_assert_uint_eq(entry->times, 0);
+  entry->times++;
+  done_calls++;
+  if (in_done != NULL) in_done(job, result);
+  entry->result = *result;
+  *result = (struct job_result){0};
+  job_free(job);
 }
 
-static void on_capacity(void *ctx, unsigned free_slots)
-{
-    (void)ctx;
-    ck_assert_uint_ne(last_capacity, free_slots); /* only changes are told */
-    last_capacity = free_slots;
-    capacity_calls++;
+static void on_capacity(void *ctx, unsigned free_slots) {
+  (void)ctx;
+  ck_assert_uint_ne(last_capacity, free_slots); /* only changes are told */
+  last_capacity = free_slots;
+  capacity_calls++;
 }
 
-static void on_trouble(void *ctx, const char *why, int64_t retry_ms)
-{
-    (void)ctx;
-    ck_assert_ptr_nonnull(why);
-    if (trouble_calls < sizeof(trouble_retry_ms) / sizeof(trouble_retry_ms[0]))
-        trouble_retry_ms[trouble_calls] = retry_ms;
-    trouble_calls++;
+static void on_trouble(void *ctx, const char *why, int64_t retry_ms) {
+  (void)ctx;
+  ck_assert_ptr_nonnull(why);
+  if (trouble_calls < sizeof(trouble_retry_ms) / sizeof(trouble_retry_ms[0]))
+    trouble_retry_ms[trouble_calls] = retry_ms;
+  trouble_calls++;
 }
 
-static void on_impatience(evutil_socket_t fd, short what, void *ctx)
-{
-    (void)fd, (void)what, (void)ctx;
-    impatient = true;
+static void on_impatience(evutil_socket_t fd, short what, void *ctx) {
+  (void)fd, (void)what, (void)ctx;
+  impatient = true;
 }
 
-#define run_until(condition)                                                                                           \
-    do {                                                                                                               \
-        struct timeval patience = {.tv_sec = PATIENCE_S};                                                              \
-        struct event *timer = evtimer_new(base, on_impatience, NULL);                                                  \
-                                                                                                                       \
-        impatient = false;                                                                                             \
-        event_add(timer, &patience);                                                                                   \
-        while (!(condition)) {                                                                                         \
-            ck_assert_msg(!impatient, "waited %d s for: %s", PATIENCE_S, #condition);                                  \
-            event_base_loop(base, EVLOOP_ONCE);                                                                        \
-        }                                                                                                              \
-        event_free(timer);                                                                                             \
-    } while (0)
+#define run_until(condition)                                                                                 \
+  do {                                                                                                       \
+    struct timeval patience = {.tv_sec = PATIENCE_S};                                                        \
+    struct event *timer = evtimer_new(base, on_impatience, NULL);                                            \
+                                                                                                             \
+    impatient = false;                                                                                       \
+    event_add(timer, &patience);                                                                             \
+    while (!(condition)) {                                                                                   \
+      ck_assert_msg(!impatient, "waited %d s for: %s", PATIENCE_S, #condition);                              \
+      event_base_loop(base, EVLOOP_ONCE);                                                                    \
+    }                                                                                                        \
+    event_free(timer);                                                                                       \
+  } while (0)
 
-static struct job *make_job(const char *id, const char *code, const char *more)
-{
-    const struct job_limits limits = {
-        .timeout_ms = {10000, 1, 60000},
-        .cpu_ms = {0, 1, 60000},
-        .memory_mb = {64, 4, 1024},
-        .max_output_bytes = {100000, 0, 16 << 20},
-        .reply_ttl_s = {60, 1, 3600},
-        .max_code_bytes = 1 << 20,
-        .max_input_bytes = 32 << 20,
-        .max_payload_bytes = 40 << 20,
-    };
-    size_t size = strlen(code) + strlen(more) + 256;
-    char *text = malloc(size);
-    struct job *job;
-    int len;
+static struct job *make_job(const char *id, const char *code, const char *more) {
+  const struct job_limits limits = {
+      .timeout_ms = {10000, 1, 60000},
+      .cpu_ms = {0, 1, 60000},
+      .memory_mb = {64, 4, 1024},
+      .max_output_bytes = {100000, 0, 16 << 20},
+      .reply_ttl_s = {60, 1, 3600},
+      .max_code_bytes = 1 << 20,
+      .max_input_bytes = 32 << 20,
+      .max_payload_bytes = 40 << 20,
+  };
+  size_t size = strlen(code) + strlen(more) + 256;
+  char *text = malloc(size);
+  struct job *job;
+  int len;
 
-    len = snprintf(text, size, "{\"id\":\"%s\",\"code\":\"%s\"%s}", id, code, more);
-    ck_assert_int_eq(job_parse(text, (size_t)len, &limits, NULL, NULL, &job), 0);
-    ck_assert_msg(job->error == NULL, "%s", job->error);
-    free(text);
-    return job;
+  len = snprintf(text, size, "{\"id\":\"%s\",\"code\":\"%s\"%s}", id, code, more);
+  ck_assert_int_eq(job_parse(text, (size_t)len, &limits, NULL, NULL, &job), 0);
+  ck_assert_msg(job->error == NULL, "%s", job->error);
+  free(text);
+  return job;
 }
 
-static struct told *submit_as(const char *id, const char *code, const char *more)
-{
-    size_t before = done_calls;
-    struct told *entry = &told[submitted++];
+static struct told *submit_as(const char *id, const char *code, const char *more) {
+  size_t before = done_calls;
+  struct told *entry = &told[submitted++];
 
-    snprintf(entry->id, sizeof(entry->id), "%s", id);
-    ck_assert_int_eq(pool_submit(pool, make_job(id, code, more)), 0);
-    ck_assert_uint_eq(done_calls, before); /* never from within */
-    return entry;
+  snprintf(entry->id, sizeof(entry->id), "%s", id);
+  ck_assert_int_eq(pool_submit(pool, make_job(id, code, more)), 0);
+  ck_assert_uint_eq(done_calls, before); /* never from within */
+  return entry;
 }
 
-static struct told *submit(const char *code, const char *more)
-{
-    char id[32];
+static struct told *submit(const char *code, const char *more) {
+  char id[32];
 
-    snprintf(id, sizeof(id), "job-%zu", submitted + 1);
-    return submit_as(id, code, more);
+  snprintf(id, sizeof(id), "job-%zu", submitted + 1);
+  return submit_as(id, code, more);
 }
 
-static struct told *run(const char *code, const char *more)
-{
-    struct told *entry = submit(code, more);
+static struct told *run(const char *code, const char *more) {
+  struct told *entry = submit(code, more);
 
-    run_until(entry->times == 1);
-    return entry;
+  run_until(entry->times == 1);
+  return entry;
 }
 
-static const char *named(const char *manner)
-{
-    static char path[PATH_MAX];
+static const char *named(const char *manner) {
+  static char path[PATH_MAX];
 
-    snprintf(path, sizeof(path), "%s/fake-executor%s", folder, manner);
-    ck_assert(symlink(FAKE_EXECUTOR, path) == 0 || errno == EEXIST);
-    return path;
+  snprintf(path, sizeof(path), "%s/fake-executor%s", folder, manner);
+  ck_assert(symlink(FAKE_EXECUTOR, path) == 0 || errno == EEXIST);
+  return path;
 }
 
-static void set_up(void)
-{
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    base = event_base_new();
-    options = (struct pool_options){
-        .executors = 1,
-        .executor_path = named(""),
-        .grace_ms = 50,
-        .start_timeout_ms = 10000,
-        .max_jobs_per_executor = 1000,
-        .memory_slack_mb = 8,
-        .max_result_bytes = 1 << 20,
-        .max_timers = 77,
-        .worker = "test-worker",
-    };
+static void set_up(void) {
+  ck_assert_ptr_nonnull(mkdtemp(folder));
+  base = event_base_new();
+  options = (struct pool_options){
+      .executors = 1,
+      .executor_path = named(""),
+      .grace_ms = 50,
+      .start_timeout_ms = 10000,
+      .max_jobs_per_executor = 1000,
+      .memory_slack_mb = 8,
+      .max_result_bytes = 1 << 20,
+      .max_timers = 77,
+      .worker = "test-worker",
+  };
 }
 
-static int try_start(char *error, size_t error_size)
-{
-    const struct pool_callbacks callbacks = {
-        .ctx = &told, .done = on_done, .capacity = on_capacity, .trouble = on_trouble};
+static int try_start(char *error, size_t error_size) {
+  const struct pool_callbacks callbacks = {
+      .ctx = &told, .done = on_done, .capacity = on_capacity, .trouble = on_trouble};
 
-    return pool_new(base, &options, &callbacks, &pool, error, error_size);
+  return pool_new(base, &options, &callbacks, &pool, error, error_size);
 }
 
-static void start(unsigned executors)
-{
-    char error[256] = "";
+static void start(unsigned executors) {
+  char error[256] = "";
 
-    options.executors = executors;
-    ck_assert_msg(try_start(error, sizeof(error)) == 0, "%s", error);
+  options.executors = executors;
+  ck_assert_msg(try_start(error, sizeof(error)) == 0, "%s", error);
 }
 
-static void start_and_wait(unsigned executors)
-{
-    start(executors);
-    run_until(pool_free_slots(pool) == executors);
+static void start_and_wait(unsigned executors) {
+  start(executors);
+  run_until(pool_free_slots(pool) == executors);
 }
 
-static void tear_down(void)
-{
-    char command[PATH_MAX];
+static void tear_down(void) {
+  char command[PATH_MAX];
 
-    for (size_t i = 0; i < submitted; i++) {
-        ck_assert_msg(told[i].times == 1, "%s: %u outcomes", told[i].id, told[i].times);
-        job_result_free(&told[i].result);
-    }
-    pool_free(pool);
-    /* Nothing was left behind: not even a zombie. */
-    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
-    ck_assert_int_eq(errno, ECHILD);
-    event_base_free(base);
-    snprintf(command, sizeof(command), "rm -r %s", folder);
-    ck_assert_int_eq(system(command), 0);
+  for (size_t i = 0; i < submitted; i++) {
+    ck_assert_msg(told[i].times == 1, "%s: %u outcomes", told[i].id, told[i].times);
+    job_result_free(&told[i].result);
+  }
+  pool_free(pool);
+  /* Nothing was left behind: not even a zombie. */
+  ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+  ck_assert_int_eq(errno, ECHILD);
+  event_base_free(base);
+  snprintf(command, sizeof(command), "rm -r %s", folder);
+  ck_assert_int_eq(system(command), 0);
 }
 
-#define assert_status(entry, expected)                                                                                 \
-    ck_assert_str_eq(isoq_status_name((entry)->result.status), isoq_status_name(expected))
+#define assert_status(entry, expected)                                                                       \
+  ck_assert_str_eq(isoq_status_name((entry)->result.status), isoq_status_name(expected))
 
 /* A failure has an error whose message contains `part`, and stderr says so too. */
-static void assert_failed(const struct told *entry, enum isoq_status status, const char *part)
-{
-    const struct job_result *result = &entry->result;
+static void assert_failed(const struct told *entry, enum isoq_status status, const char *part) {
+  const struct job_result *result = &entry->result;
 
-    assert_status(entry, status);
-    ck_assert_ptr_null(result->result.data);
-    ck_assert_int_eq(result->result_type, ISOQ_TYPE_NONE);
-    ck_assert(result->has_error);
-    ck_assert_ptr_nonnull(result->error_message.data);
-    ck_assert_msg(strstr(result->error_message.data, part) != NULL, "'%s' is not in: %s", part,
-                  result->error_message.data);
-    ck_assert_ptr_nonnull(strstr(result->stderr_text.data, part));
+  assert_status(entry, status);
+  ck_assert_ptr_null(result->result.data);
+  ck_assert_int_eq(result->result_type, ISOQ_TYPE_NONE);
+  ck_assert(result->has_error);
+  ck_assert_ptr_nonnull(result->error_message.data);
+  ck_assert_msg(strstr(result->error_message.data, part) != NULL, "'%s' is not in: %s", part,
+                result->error_message.data);
+  ck_assert_ptr_nonnull(strstr(result->stderr_text.data, part));
 }
 
-static void assert_next_is_served(void)
-{
-    struct told *next = run("ok:next", "");
+static void assert_next_is_served(void) {
+  struct told *next = run("ok:next", "");
 
-    assert_status(next, ISOQ_STATUS_OK);
-    ck_assert_str_eq(next->result.result.data, "next");
+  assert_status(next, ISOQ_STATUS_OK);
+  ck_assert_str_eq(next->result.result.data, "next");
 }
 
-static uint64_t ended(enum outcome_end end)
-{
-    return pool_counters(pool)->ended[end];
+static uint64_t ended(enum outcome_end end) {
+  return pool_counters(pool)->ended[end];
 }
 
 /* The job's executor is gone for this reason, and for no other. */
-static void wait_for_end(enum outcome_end end)
-{
-    uint64_t all = 0;
+static void wait_for_end(enum outcome_end end) {
+  uint64_t all = 0;
 
-    run_until(ended(end) == 1);
-    for (int i = 0; i < OUTCOME_END_COUNT; i++)
-        all += ended((enum outcome_end)i);
-    ck_assert_uint_eq(all, 1);
+  run_until(ended(end) == 1);
+  for (int i = 0; i < OUTCOME_END_COUNT; i++)
+    all += ended((enum outcome_end)i);
+  ck_assert_uint_eq(all, 1);
 }
 
 /* ---- jobs that go well ------------------------------------------------------------------------- */
 
-START_TEST(test_result_is_passed_on)
-{
-    struct told *entry;
-    int64_t before = clock_real_ms();
+START_TEST(test_result_is_passed_on) {
+  struct told *entry;
+  int64_t before = clock_real_ms();
 
-    start_and_wait(1);
-    entry = run("ok:hello", "");
-    assert_status(entry, ISOQ_STATUS_OK);
-    ck_assert_str_eq(entry->result.result.data, "hello");
-    ck_assert_int_eq(entry->result.result_type, ISOQ_TYPE_STRING);
-    ck_assert(!entry->result.has_error);
-    ck_assert_str_eq(entry->result.stdout_text.data, "");
-    ck_assert_str_eq(entry->result.stderr_text.data, "");
-    ck_assert_str_eq(entry->result.worker, "test-worker");
-    ck_assert_double_eq(entry->result.execution_time_ms, 1.5);
-    ck_assert_double_eq(entry->result.cpu_time_ms, 1.25);
-    ck_assert_uint_eq(entry->result.peak_memory_bytes, 4096);
-    ck_assert_int_ge(entry->result.started_at_ms, before);
-    ck_assert_int_ge(entry->result.finished_at_ms, entry->result.started_at_ms);
-    ck_assert_double_ge(entry->result.queued_ms, 0);
+  start_and_wait(1);
+  entry = run("ok:hello", "");
+  assert_status(entry, ISOQ_STATUS_OK);
+  ck_assert_str_eq(entry->result.result.data, "hello");
+  ck_assert_int_eq(entry->result.result_type, ISOQ_TYPE_STRING);
+  ck_assert(!entry->result.has_error);
+  ck_assert_str_eq(entry->result.stdout_text.data, "");
+  ck_assert_str_eq(entry->result.stderr_text.data, "");
+  ck_assert_str_eq(entry->result.worker, "test-worker");
+  ck_assert_double_eq(entry->result.execution_time_ms, 1.5);
+  ck_assert_double_eq(entry->result.cpu_time_ms, 1.25);
+  ck_assert_uint_eq(entry->result.peak_memory_bytes, 4096);
+  ck_assert_int_ge(entry->result.started_at_ms, before);
+  ck_assert_int_ge(entry->result.finished_at_ms, entry->result.started_at_ms);
+  ck_assert_double_ge(entry->result.queued_ms, 0);
 }
 END_TEST
 
-START_TEST(test_error_keeps_the_executor)
-{
-    struct told *first, *second, *third;
+START_TEST(test_error_keeps_the_executor) {
+  struct told *first, *second, *third;
 
-    start_and_wait(1);
-    first = run("pid", "");
-    second = run("error:boom", "");
-    third = run("pid", "");
-    assert_failed(second, ISOQ_STATUS_ERROR, "TestError: boom" + 11);
-    ck_assert_str_eq(second->result.stderr_text.data, "TestError: boom\n");
-    ck_assert_str_eq(first->result.result.data, third->result.result.data);
+  start_and_wait(1);
+  first = run("pid", "");
+  second = run("error:boom", "");
+  third = run("pid", "");
+  assert_failed(second, ISOQ_STATUS_ERROR, "TestError: boom" + 11);
+  ck_assert_str_eq(second->result.stderr_text.data, "TestError: boom\n");
+  ck_assert_str_eq(first->result.result.data, third->result.result.data);
 }
 END_TEST
 
-START_TEST(test_console_is_kept)
-{
-    struct told *entry;
+START_TEST(test_console_is_kept) {
+  struct told *entry;
 
-    start_and_wait(1);
-    entry = run("print-error:one", "");
-    ck_assert_str_eq(entry->result.stdout_text.data, "one\n");
-    ck_assert_str_eq(entry->result.stderr_text.data, "to stderr\nTestError: after printing\n");
-    ck_assert_uint_eq(entry->result.console_count, 2);
-    ck_assert_str_eq(entry->result.console[0].text.data, "one");
-    ck_assert_int_eq(entry->result.console[1].level, ISOQ_CONSOLE_ERROR);
+  start_and_wait(1);
+  entry = run("print-error:one", "");
+  ck_assert_str_eq(entry->result.stdout_text.data, "one\n");
+  ck_assert_str_eq(entry->result.stderr_text.data, "to stderr\nTestError: after printing\n");
+  ck_assert_uint_eq(entry->result.console_count, 2);
+  ck_assert_str_eq(entry->result.console[0].text.data, "one");
+  ck_assert_int_eq(entry->result.console[1].level, ISOQ_CONSOLE_ERROR);
 }
 END_TEST
 
-START_TEST(test_limits_reach_the_executor)
-{
-    struct told *entry;
+START_TEST(test_limits_reach_the_executor) {
+  struct told *entry;
 
-    start_and_wait(1);
-    entry = run("limits", ",\"timeout_ms\":1234,\"cpu_ms\":567,\"memory_mb\":8,\"max_output_bytes\":9,\"seed\":42,"
-                          "\"capture_console\":false");
-    ck_assert_str_eq(entry->result.result.data,
-                     "timeout=1234 cpu=567 heap=8388608 output=9 result=1048576 timers=77 capture=0 seed=1:42");
+  start_and_wait(1);
+  entry =
+      run("limits", ",\"timeout_ms\":1234,\"cpu_ms\":567,\"memory_mb\":8,\"max_output_bytes\":9,\"seed\":42,"
+                    "\"capture_console\":false");
+  ck_assert_str_eq(entry->result.result.data,
+                   "timeout=1234 cpu=567 heap=8388608 output=9 result=1048576 timers=77 capture=0 seed=1:42");
 }
 END_TEST
 
-START_TEST(test_large_input_and_result)
-{
-    size_t size = 8u << 20;
-    struct told *entry;
-    char *more = malloc(size + 64);
+START_TEST(test_large_input_and_result) {
+  size_t size = 8u << 20;
+  struct told *entry;
+  char *more = malloc(size + 64);
 
-    options.max_result_bytes = 9u << 20;
-    start_and_wait(1);
-    strcpy(more, ",\"input\":\"");
-    memset(more + strlen(more), 'i', size);
-    strcpy(more + 10 + size, "\"");
-    entry = run("input", more);
-    assert_status(entry, ISOQ_STATUS_OK);
-    ck_assert_uint_eq(entry->result.result.len, size + 2);
-    ck_assert_int_eq(strncmp(entry->result.result.data, more + 9, size + 2), 0);
-    free(more);
+  options.max_result_bytes = 9u << 20;
+  start_and_wait(1);
+  strcpy(more, ",\"input\":\"");
+  memset(more + strlen(more), 'i', size);
+  strcpy(more + 10 + size, "\"");
+  entry = run("input", more);
+  assert_status(entry, ISOQ_STATUS_OK);
+  ck_assert_uint_eq(entry->result.result.len, size + 2);
+  ck_assert_int_eq(strncmp(entry->result.result.data, more + 9, size + 2), 0);
+  free(more);
 }
 END_TEST
 
-START_TEST(test_many_jobs_in_order)
-{
-    size_t first = submitted;
+START_TEST(test_many_jobs_in_order) {
+  size_t first = submitted;
 
-    start_and_wait(1);
-    for (int i = 0; i < 50; i++)
-        submit("ok:x", "");
-    ck_assert_uint_eq(pool_busy(pool), 1);
-    ck_assert_uint_eq(pool_waiting(pool), 49);
-    ck_assert_uint_eq(pool_free_slots(pool), 0);
-    run_until(done_calls == 50);
-    for (size_t i = first + 1; i < submitted; i++)
-        ck_assert_double_ge(told[i].result.queued_ms, told[i - 1].result.queued_ms - 1);
-    ck_assert_uint_eq(pool_counters(pool)->jobs[ISOQ_STATUS_OK], 50);
-    ck_assert_uint_eq(pool_counters(pool)->started, 1);
+  start_and_wait(1);
+  for (int i = 0; i < 50; i++)
+    submit("ok:x", "");
+  ck_assert_uint_eq(pool_busy(pool), 1);
+  ck_assert_uint_eq(pool_waiting(pool), 49);
+  ck_assert_uint_eq(pool_free_slots(pool), 0);
+  run_until(done_calls == 50);
+  for (size_t i = first + 1; i < submitted; i++)
+    ck_assert_double_ge(told[i].result.queued_ms, told[i - 1].result.queued_ms - 1);
+  ck_assert_uint_eq(pool_counters(pool)->jobs[ISOQ_STATUS_OK], 50);
+  ck_assert_uint_eq(pool_counters(pool)->started, 1);
 }
 END_TEST
 
-START_TEST(test_jobs_given_before_any_executor_is_ready)
-{
-    start(2);
-    ck_assert_uint_eq(pool_free_slots(pool), 0);
-    submit("ok:a", "");
-    submit("ok:b", "");
-    submit("ok:c", "");
-    run_until(done_calls == 3);
+START_TEST(test_jobs_given_before_any_executor_is_ready) {
+  start(2);
+  ck_assert_uint_eq(pool_free_slots(pool), 0);
+  submit("ok:a", "");
+  submit("ok:b", "");
+  submit("ok:c", "");
+  run_until(done_calls == 3);
 }
 END_TEST
 
-static void submit_another(struct job *job, struct job_result *result)
-{
-    (void)job, (void)result;
-    if (submitted < 10)
-        submit("ok:again", "");
+static void submit_another(struct job *job, struct job_result *result) {
+  (void)job, (void)result;
+  if (submitted < 10) submit("ok:again", "");
 }
 
-START_TEST(test_submit_from_within_done)
-{
-    in_done = submit_another;
-    start_and_wait(1);
-    submit("ok:first", "");
-    run_until(done_calls == 10);
-    ck_assert_uint_eq(pool_counters(pool)->started, 1);
+START_TEST(test_submit_from_within_done) {
+  in_done = submit_another;
+  start_and_wait(1);
+  submit("ok:first", "");
+  run_until(done_calls == 10);
+  ck_assert_uint_eq(pool_counters(pool)->started, 1);
 }
 END_TEST
 
-START_TEST(test_capacity_is_told)
-{
-    start_and_wait(3);
-    ck_assert_uint_eq(last_capacity, 3);
-    submit("cancellable", "");
-    ck_assert_uint_eq(last_capacity, 2);
-    submit("cancellable", "");
-    submit("cancellable", "");
-    ck_assert_uint_eq(last_capacity, 0);
-    submit("cancellable", "");
-    ck_assert_uint_eq(pool_free_slots(pool), 0);
-    ck_assert_uint_eq(pool_waiting(pool), 1);
-    for (size_t i = 0; i < submitted; i++)
-        ck_assert_int_eq(pool_cancel(pool, told[i].id), 0);
-    run_until(done_calls == 4 && pool_free_slots(pool) == 3);
-    ck_assert_uint_eq(last_capacity, 3);
+START_TEST(test_capacity_is_told) {
+  start_and_wait(3);
+  ck_assert_uint_eq(last_capacity, 3);
+  submit("cancellable", "");
+  ck_assert_uint_eq(last_capacity, 2);
+  submit("cancellable", "");
+  submit("cancellable", "");
+  ck_assert_uint_eq(last_capacity, 0);
+  submit("cancellable", "");
+  ck_assert_uint_eq(pool_free_slots(pool), 0);
+  ck_assert_uint_eq(pool_waiting(pool), 1);
+  for (size_t i = 0; i < submitted; i++)
+    ck_assert_int_eq(pool_cancel(pool, told[i].id), 0);
+  run_until(done_calls == 4 && pool_free_slots(pool) == 3);
+  ck_assert_uint_eq(last_capacity, 3);
 }
 END_TEST
 
-START_TEST(test_replaced_after_its_number_of_jobs)
-{
-    struct told *entries[4];
+START_TEST(test_replaced_after_its_number_of_jobs) {
+  struct told *first, *second, *last;
 
-    options.max_jobs_per_executor = 2;
-    start_and_wait(1);
-    for (int i = 0; i < 4; i++)
-        entries[i] = run("pid", "");
-    ck_assert_str_eq(entries[0]->result.result.data, entries[1]->result.result.data);
-    ck_assert_str_ne(entries[1]->result.result.data, entries[2]->result.result.data);
-    ck_assert_str_eq(entries[2]->result.result.data, entries[3]->result.result.data);
-    run_until(ended(OUTCOME_END_RETIRED) == 2);
-    ck_assert_uint_eq(trouble_calls, 0);
+  options.max_jobs_per_executor = 2;
+  start_and_wait(1);
+  first = run("pid", "");
+  ck_assert_uint_eq(pool_counters(pool)->started, 1);
+  second = run("pid", "");
+  ck_assert_str_eq(first->result.result.data, second->result.result.data);
+  /* Its place is never empty: it stays until the next one is ready. */
+  ck_assert_uint_eq(pool_counters(pool)->started, 2);
+  ck_assert_uint_eq(pool_free_slots(pool), 1);
+  run_until(ended(OUTCOME_END_RETIRED) == 1);
+  ck_assert_uint_eq(pool_free_slots(pool), 1);
+  last = run("pid", "");
+  ck_assert_str_ne(last->result.result.data, first->result.result.data);
+  ck_assert_uint_eq(pool_counters(pool)->started, 2);
+  ck_assert_uint_eq(trouble_calls, 0);
+}
+END_TEST
+
+START_TEST(test_worn_executor_works_on_while_there_is_no_other) {
+  const char *path = strdup(named(".gone"));
+  struct told *first, *again = NULL, *later;
+
+  options.max_jobs_per_executor = 3;
+  options.executor_path = path;
+  start_and_wait(1);
+  ck_assert_int_eq(unlink(path), 0);
+  first = run("pid", "");
+  for (int i = 1; i < 6; i++)
+    again = run("pid", "");
+  ck_assert_str_eq(first->result.result.data, again->result.result.data);
+  ck_assert_ptr_nonnull(pool_trouble(pool));
+  /* Twice its number is enough. */
+  run_until(ended(OUTCOME_END_RETIRED) == 1);
+  later = submit("pid", "");
+  ck_assert_int_eq(symlink(FAKE_EXECUTOR, path), 0);
+  run_until(later->times == 1);
+  ck_assert_str_ne(first->result.result.data, later->result.result.data);
+  free((char *)path);
+}
+END_TEST
+
+START_TEST(test_no_more_jobs_at_once_than_executors) {
+  struct told *jobs[4];
+
+  /* Both are worn, and two more get ready while they are busy. */
+  options.max_jobs_per_executor = 1;
+  start_and_wait(2);
+  submit("ok:x", "");
+  submit("ok:x", "");
+  for (int i = 0; i < 4; i++)
+    jobs[i] = submit("cancellable", "");
+  run_until(done_calls == 2 && pool_executors(pool) == 4);
+  ck_assert_uint_eq(pool_busy(pool), 2);
+  ck_assert_uint_eq(pool_waiting(pool), 2);
+  ck_assert_uint_eq(pool_free_slots(pool), 0);
+  for (int i = 0; i < 4; i++)
+    pool_cancel(pool, jobs[i]->id);
+  run_until(done_calls == 6 && pool_executors(pool) == 2);
 }
 END_TEST
 
 /* ---- deadlines --------------------------------------------------------------------------------- */
 
-START_TEST(test_hang_is_killed_as_timeout)
-{
-    struct told *entry;
+START_TEST(test_hang_is_killed_as_timeout) {
+  struct told *entry;
 
-    start_and_wait(1);
-    entry = run("print-hang:before", ",\"timeout_ms\":100");
-    assert_failed(entry, ISOQ_STATUS_TIMEOUT, "timeout: the script did not stop within 100 ms (timeout_ms)");
-    ck_assert_str_eq(entry->result.error_name.data, "TimeoutError");
-    ck_assert_str_eq(entry->result.stdout_text.data, "before\n");
-    ck_assert_ptr_nonnull(strstr(entry->result.stderr_text.data, "to stderr\nTimeoutError: timeout:"));
-    ck_assert_double_ge(entry->result.execution_time_ms, 150);
-    ck_assert_double_lt(entry->result.execution_time_ms, 3000);
-    wait_for_end(OUTCOME_END_TIMEOUT);
-    assert_next_is_served();
+  start_and_wait(1);
+  entry = run("print-hang:before", ",\"timeout_ms\":100");
+  assert_failed(entry, ISOQ_STATUS_TIMEOUT, "timeout: the script did not stop within 100 ms (timeout_ms)");
+  ck_assert_str_eq(entry->result.error_name.data, "TimeoutError");
+  ck_assert_str_eq(entry->result.stdout_text.data, "before\n");
+  ck_assert_ptr_nonnull(strstr(entry->result.stderr_text.data, "to stderr\nTimeoutError: timeout:"));
+  ck_assert_double_ge(entry->result.execution_time_ms, 150);
+  ck_assert_double_lt(entry->result.execution_time_ms, 3000);
+  wait_for_end(OUTCOME_END_TIMEOUT);
+  assert_next_is_served();
 }
 END_TEST
 
-START_TEST(test_own_timeout_replaces_the_executor)
-{
-    struct told *entry;
+START_TEST(test_own_timeout_replaces_the_executor) {
+  struct told *entry;
 
-    start_and_wait(1);
-    entry = run("timeout:stopped itself", "");
-    assert_failed(entry, ISOQ_STATUS_TIMEOUT, "stopped itself");
-    wait_for_end(OUTCOME_END_RETIRED);
-    assert_next_is_served();
+  start_and_wait(1);
+  entry = run("timeout:stopped itself", "");
+  assert_failed(entry, ISOQ_STATUS_TIMEOUT, "stopped itself");
+  wait_for_end(OUTCOME_END_RETIRED);
+  assert_next_is_served();
 }
 END_TEST
 
-START_TEST(test_processor_time_is_watched)
-{
-    struct told *entry;
+START_TEST(test_processor_time_is_watched) {
+  struct told *entry;
 
-    start_and_wait(1);
-    entry = run("spin", ",\"cpu_ms\":100");
-    assert_failed(entry, ISOQ_STATUS_CPU_TIMEOUT, "cpu_timeout: the script used more than 100 ms");
-    ck_assert_double_ge(entry->result.cpu_time_ms, 100);
-    wait_for_end(OUTCOME_END_CPU_TIMEOUT);
-    assert_next_is_served();
+  start_and_wait(1);
+  entry = run("spin", ",\"cpu_ms\":100");
+  assert_failed(entry, ISOQ_STATUS_CPU_TIMEOUT, "cpu_timeout: the script used more than 100 ms");
+  ck_assert_double_ge(entry->result.cpu_time_ms, 100);
+  wait_for_end(OUTCOME_END_CPU_TIMEOUT);
+  assert_next_is_served();
 }
 END_TEST
 
-START_TEST(test_resident_size_is_watched)
-{
-    struct told *entry;
+START_TEST(test_resident_size_is_watched) {
+  struct told *entry;
 
-    start_and_wait(1);
-    entry = run("grow:40", ",\"memory_mb\":16");
-    assert_failed(entry, ISOQ_STATUS_OOM, "memory: resident size");
-    ck_assert_str_eq(entry->result.error_name.data, "MemoryError");
-    ck_assert_uint_ge(entry->result.peak_memory_bytes, 24u << 20);
-    wait_for_end(OUTCOME_END_MEMORY);
-    assert_next_is_served();
+  start_and_wait(1);
+  entry = run("grow:40", ",\"memory_mb\":16");
+  assert_failed(entry, ISOQ_STATUS_OOM, "memory: resident size");
+  ck_assert_str_eq(entry->result.error_name.data, "MemoryError");
+  ck_assert_uint_ge(entry->result.peak_memory_bytes, 24u << 20);
+  wait_for_end(OUTCOME_END_MEMORY);
+  assert_next_is_served();
 }
 END_TEST
 
-START_TEST(test_memory_within_the_limit_is_fine)
-{
-    struct told *entry;
+START_TEST(test_memory_within_the_limit_is_fine) {
+  struct told *entry;
 
-    start_and_wait(1);
-    entry = run("grow:10", ",\"memory_mb\":16,\"timeout_ms\":300");
-    assert_status(entry, ISOQ_STATUS_TIMEOUT);
+  start_and_wait(1);
+  entry = run("grow:10", ",\"memory_mb\":16,\"timeout_ms\":300");
+  assert_status(entry, ISOQ_STATUS_TIMEOUT);
 }
 END_TEST
 
 /* ---- cancelling -------------------------------------------------------------------------------- */
 
-START_TEST(test_cancel_running)
-{
-    struct told *entry;
+START_TEST(test_cancel_running) {
+  struct told *entry;
 
-    start_and_wait(1);
-    run("ok:so that the number is not 1", "");
-    entry = submit("cancellable", "");
-    ck_assert_int_eq(pool_cancel(pool, entry->id), 0);
-    run_until(entry->times == 1);
-    /* The signal carried the number of the job on that connection. */
-    assert_failed(entry, ISOQ_STATUS_CANCELLED, "job 2");
-    assert_next_is_served();
+  start_and_wait(1);
+  run("ok:so that the number is not 1", "");
+  entry = submit("cancellable", "");
+  ck_assert_int_eq(pool_cancel(pool, entry->id), 0);
+  run_until(entry->times == 1);
+  /* The signal carried the number of the job on that connection. */
+  assert_failed(entry, ISOQ_STATUS_CANCELLED, "job 2");
+  assert_next_is_served();
 }
 END_TEST
 
-START_TEST(test_cancel_what_does_not_stop)
-{
-    struct told *entry;
+START_TEST(test_cancel_what_does_not_stop) {
+  struct told *entry;
 
-    start_and_wait(1);
-    entry = submit("hang", "");
-    ck_assert_int_eq(pool_cancel(pool, entry->id), 0);
-    run_until(entry->times == 1);
-    assert_failed(entry, ISOQ_STATUS_CANCELLED, "cancelled: the script did not stop by itself");
-    ck_assert_double_lt(entry->result.execution_time_ms, 5000);
-    wait_for_end(OUTCOME_END_CANCELLED);
-    assert_next_is_served();
+  start_and_wait(1);
+  entry = submit("hang", "");
+  ck_assert_int_eq(pool_cancel(pool, entry->id), 0);
+  run_until(entry->times == 1);
+  assert_failed(entry, ISOQ_STATUS_CANCELLED, "cancelled: the script did not stop by itself");
+  ck_assert_double_lt(entry->result.execution_time_ms, 5000);
+  wait_for_end(OUTCOME_END_CANCELLED);
+  assert_next_is_served();
 }
 END_TEST
 
-START_TEST(test_cancel_waiting)
-{
-    struct told *running, *waiting;
+START_TEST(test_cancel_waiting) {
+  struct told *running, *waiting;
 
-    start_and_wait(1);
-    running = submit("cancellable", "");
-    waiting = submit("ok:never", "");
-    ck_assert_int_eq(pool_cancel(pool, waiting->id), 0);
-    ck_assert_uint_eq(waiting->times, 0); /* later, from the loop */
-    run_until(waiting->times == 1);
-    assert_failed(waiting, ISOQ_STATUS_CANCELLED, "cancelled before it started");
-    ck_assert_uint_eq(running->times, 0);
-    ck_assert_int_eq(pool_cancel(pool, waiting->id), -ENOENT);
-    ck_assert_int_eq(pool_cancel(pool, running->id), 0);
-    run_until(running->times == 1);
+  start_and_wait(1);
+  running = submit("cancellable", "");
+  waiting = submit("ok:never", "");
+  ck_assert_int_eq(pool_cancel(pool, waiting->id), 0);
+  ck_assert_uint_eq(waiting->times, 0); /* later, from the loop */
+  run_until(waiting->times == 1);
+  assert_failed(waiting, ISOQ_STATUS_CANCELLED, "cancelled before it started");
+  ck_assert_uint_eq(running->times, 0);
+  ck_assert_int_eq(pool_cancel(pool, waiting->id), -ENOENT);
+  ck_assert_int_eq(pool_cancel(pool, running->id), 0);
+  run_until(running->times == 1);
 }
 END_TEST
 
 /* ---- deaths ------------------------------------------------------------------------------------ */
 
 static const struct {
-    const char *code;
-    enum isoq_status status;
-    const char *message;
-    enum outcome_end end;
+  const char *code;
+  enum isoq_status status;
+  const char *message;
+  enum outcome_end end;
 } deaths[] = {
     {"die-by:11", ISOQ_STATUS_CRASHED, "SIGSEGV", OUTCOME_END_SIGNAL},
     {"die-by:5", ISOQ_STATUS_CRASHED, "SIGTRAP", OUTCOME_END_SIGNAL},
@@ -566,530 +575,507 @@ static const struct {
     {"exit:71", ISOQ_STATUS_CRASHED, "V8 gave up", OUTCOME_END_GAVE_UP},
     {"exit:0", ISOQ_STATUS_CRASHED, "ended in the middle of the job (exit status 0)", OUTCOME_END_EXIT},
     {"exit:74", ISOQ_STATUS_CRASHED, "exit status 74", OUTCOME_END_EXIT},
-    {"dying:oom", ISOQ_STATUS_OOM, "memory: V8 could not get the memory that the script needs: the heap is full",
-     OUTCOME_END_OOM},
+    {"dying:oom", ISOQ_STATUS_OOM,
+     "memory: V8 could not get the memory that the script needs: the heap is full", OUTCOME_END_OOM},
     {"dying:crash", ISOQ_STATUS_CRASHED, "V8 gave up: the heap is full", OUTCOME_END_GAVE_UP},
     {"dying-and-living-on", ISOQ_STATUS_OOM, "soon", OUTCOME_END_OOM},
     {"truncated", ISOQ_STATUS_CRASHED, "exit status 0", OUTCOME_END_EXIT},
     {"close", ISOQ_STATUS_CRASHED, "closed its socket", OUTCOME_END_BROKER},
     {"no-such-type", ISOQ_STATUS_CRASHED, "protocol: a message of no known type", OUTCOME_END_PROTOCOL},
     {"padding", ISOQ_STATUS_CRASHED, "protocol: a message of no known type", OUTCOME_END_PROTOCOL},
-    {"too-long", ISOQ_STATUS_CRASHED, "protocol: a message longer than its type allows", OUTCOME_END_PROTOCOL},
-    {"long-for-job", ISOQ_STATUS_CRASHED, "protocol: a RESULT message of 83886080 bytes; the limit is 5242880",
+    {"too-long", ISOQ_STATUS_CRASHED, "protocol: a message longer than its type allows",
      OUTCOME_END_PROTOCOL},
-    {"result-bytes:1048577", ISOQ_STATUS_CRASHED, "protocol: a result of 1048577 bytes; max_result_bytes is 1048576",
+    {"long-for-job", ISOQ_STATUS_CRASHED,
+     "protocol: a RESULT message of 83886080 bytes; the limit is 5242880", OUTCOME_END_PROTOCOL},
+    {"result-bytes:1048577", ISOQ_STATUS_CRASHED,
+     "protocol: a result of 1048577 bytes; max_result_bytes is 1048576", OUTCOME_END_PROTOCOL},
+    {"unreadable", ISOQ_STATUS_CRASHED, "protocol: a RESULT message that cannot be read",
      OUTCOME_END_PROTOCOL},
-    {"unreadable", ISOQ_STATUS_CRASHED, "protocol: a RESULT message that cannot be read", OUTCOME_END_PROTOCOL},
     {"hello-again", ISOQ_STATUS_CRASHED, "protocol: a HELLO message in state BUSY", OUTCOME_END_PROTOCOL},
-    {"other-job", ISOQ_STATUS_CRASHED, "protocol: a RESULT message for job number 2, not 1", OUTCOME_END_PROTOCOL},
-    {"claim-sandbox", ISOQ_STATUS_CRASHED, "protocol: a RESULT with status sandbox_violation", OUTCOME_END_PROTOCOL},
+    {"other-job", ISOQ_STATUS_CRASHED, "protocol: a RESULT message for job number 2, not 1",
+     OUTCOME_END_PROTOCOL},
+    {"claim-sandbox", ISOQ_STATUS_CRASHED, "protocol: a RESULT with status sandbox_violation",
+     OUTCOME_END_PROTOCOL},
     {"flood", ISOQ_STATUS_CRASHED, "protocol: more console output than the job's max_output_bytes, 100000",
      OUTCOME_END_PROTOCOL},
     {"empty-lines", ISOQ_STATUS_CRASHED, "protocol: more console output", OUTCOME_END_PROTOCOL},
     {"print-bytes:170000", ISOQ_STATUS_CRASHED, "protocol: more console output", OUTCOME_END_PROTOCOL},
-    {"print-bytes:2000000", ISOQ_STATUS_CRASHED, "protocol: a CONSOLE message of 2000006 bytes", OUTCOME_END_PROTOCOL},
+    {"print-bytes:2000000", ISOQ_STATUS_CRASHED, "protocol: a CONSOLE message of 2000006 bytes",
+     OUTCOME_END_PROTOCOL},
 };
 
-START_TEST(test_death)
-{
-    struct told *entry;
+START_TEST(test_death) {
+  struct told *entry;
 
-    start_and_wait(1);
-    entry = run(deaths[_i].code, "");
-    assert_failed(entry, deaths[_i].status, deaths[_i].message);
-    wait_for_end(deaths[_i].end);
-    ck_assert_uint_eq(pool_counters(pool)->jobs[deaths[_i].status], 1);
-    assert_next_is_served();
-    ck_assert_uint_eq(trouble_calls, 0); /* a job's crash is no reason to start the next executor late */
+  start_and_wait(1);
+  entry = run(deaths[_i].code, "");
+  assert_failed(entry, deaths[_i].status, deaths[_i].message);
+  wait_for_end(deaths[_i].end);
+  ck_assert_uint_eq(pool_counters(pool)->jobs[deaths[_i].status], 1);
+  assert_next_is_served();
+  ck_assert_uint_eq(trouble_calls, 0); /* a job's crash is no reason to start the next executor late */
 }
 END_TEST
 
-START_TEST(test_output_survives_a_crash)
-{
-    struct told *entry;
+START_TEST(test_output_survives_a_crash) {
+  struct told *entry;
 
-    start_and_wait(1);
-    entry = run("print-crash:last words", "");
-    assert_failed(entry, ISOQ_STATUS_CRASHED, "SIGABRT");
-    ck_assert_str_eq(entry->result.stdout_text.data, "last words\n");
-    ck_assert_uint_eq(entry->result.console_count, 2);
+  start_and_wait(1);
+  entry = run("print-crash:last words", "");
+  assert_failed(entry, ISOQ_STATUS_CRASHED, "SIGABRT");
+  ck_assert_str_eq(entry->result.stdout_text.data, "last words\n");
+  ck_assert_uint_eq(entry->result.console_count, 2);
 }
 END_TEST
 
-START_TEST(test_kill_from_outside)
-{
-    struct told *who, *entry;
+START_TEST(test_kill_from_outside) {
+  struct told *who, *entry;
 
-    start_and_wait(1);
-    who = run("pid", "");
-    entry = submit("print-hang:so far", "");
-    kill((pid_t)atoi(who->result.result.data), SIGKILL);
-    run_until(entry->times == 1);
-    assert_failed(entry, ISOQ_STATUS_CRASHED, "SIGKILL, not by its worker");
-    wait_for_end(OUTCOME_END_SIGNAL);
-    assert_next_is_served();
+  start_and_wait(1);
+  who = run("pid", "");
+  entry = submit("print-hang:so far", "");
+  kill((pid_t)atoi(who->result.result.data), SIGKILL);
+  run_until(entry->times == 1);
+  assert_failed(entry, ISOQ_STATUS_CRASHED, "SIGKILL, not by its worker");
+  wait_for_end(OUTCOME_END_SIGNAL);
+  assert_next_is_served();
 }
 END_TEST
 
-START_TEST(test_kill_from_outside_keeps_output)
-{
-    char fifo[PATH_MAX], code[PATH_MAX + 32];
-    struct told *who, *entry;
-    int fd;
+START_TEST(test_kill_from_outside_keeps_output) {
+  char fifo[PATH_MAX], code[PATH_MAX + 32];
+  struct told *who, *entry;
+  int fd;
 
-    start_and_wait(1);
-    who = run("pid", "");
-    snprintf(fifo, sizeof(fifo), "%s/fifo", folder);
-    ck_assert_int_eq(mkfifo(fifo, 0600), 0);
-    snprintf(code, sizeof(code), "print-fifo-hang:%s", fifo);
-    entry = submit(code, "");
-    fd = open(fifo, O_RDONLY | O_CLOEXEC); /* returns when it has printed, and nobody has read that */
-    ck_assert_int_ge(fd, 0);
-    kill((pid_t)atoi(who->result.result.data), SIGKILL);
-    run_until(entry->times == 1);
-    assert_failed(entry, ISOQ_STATUS_CRASHED, "SIGKILL, not by its worker");
-    ck_assert_uint_eq(entry->result.console_count, 2);
-    ck_assert_str_eq(entry->result.console[0].text.data, fifo);
-    close(fd);
+  start_and_wait(1);
+  who = run("pid", "");
+  snprintf(fifo, sizeof(fifo), "%s/fifo", folder);
+  ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+  snprintf(code, sizeof(code), "print-fifo-hang:%s", fifo);
+  entry = submit(code, "");
+  fd = open(fifo, O_RDONLY | O_CLOEXEC); /* returns when it has printed, and nobody has read that */
+  ck_assert_int_ge(fd, 0);
+  kill((pid_t)atoi(who->result.result.data), SIGKILL);
+  run_until(entry->times == 1);
+  assert_failed(entry, ISOQ_STATUS_CRASHED, "SIGKILL, not by its worker");
+  ck_assert_uint_eq(entry->result.console_count, 2);
+  ck_assert_str_eq(entry->result.console[0].text.data, fifo);
+  close(fd);
 }
 END_TEST
 
-START_TEST(test_result_before_the_death_counts)
-{
-    struct told *entry;
+START_TEST(test_result_before_the_death_counts) {
+  struct told *entry;
 
-    start_and_wait(1);
-    entry = run("result-and-exit", "");
-    assert_status(entry, ISOQ_STATUS_OK);
-    ck_assert_str_eq(entry->result.result.data, "complete");
-    wait_for_end(OUTCOME_END_EXIT);
-    assert_next_is_served();
+  start_and_wait(1);
+  entry = run("result-and-exit", "");
+  assert_status(entry, ISOQ_STATUS_OK);
+  ck_assert_str_eq(entry->result.result.data, "complete");
+  wait_for_end(OUTCOME_END_EXIT);
+  assert_next_is_served();
 }
 END_TEST
 
-START_TEST(test_two_results)
-{
-    struct told *entry, *next;
+START_TEST(test_two_results) {
+  struct told *entry, *next;
 
-    start_and_wait(1);
-    entry = submit("twice", "");
-    next = submit("ok:mine", "");
-    run_until(entry->times == 1 && next->times == 1);
-    assert_status(entry, ISOQ_STATUS_OK);
-    ck_assert_str_eq(entry->result.result.data, "first");
-    /* The second one reached nobody. */
-    assert_status(next, ISOQ_STATUS_OK);
-    ck_assert_str_eq(next->result.result.data, "mine");
-    wait_for_end(OUTCOME_END_PROTOCOL);
+  start_and_wait(1);
+  entry = submit("twice", "");
+  next = submit("ok:mine", "");
+  run_until(entry->times == 1 && next->times == 1);
+  assert_status(entry, ISOQ_STATUS_OK);
+  ck_assert_str_eq(entry->result.result.data, "first");
+  /* The second one reached nobody. */
+  assert_status(next, ISOQ_STATUS_OK);
+  ck_assert_str_eq(next->result.result.data, "mine");
+  wait_for_end(OUTCOME_END_PROTOCOL);
 }
 END_TEST
 
-START_TEST(test_output_up_to_the_limit_is_fine)
-{
-    struct told *entry;
+START_TEST(test_output_up_to_the_limit_is_fine) {
+  struct told *entry;
 
-    start_and_wait(1);
-    entry = run("print-bytes:100000", "");
-    assert_status(entry, ISOQ_STATUS_OK);
-    ck_assert_uint_eq(entry->result.stdout_text.len, 100001);
-    entry = run("result-bytes:1048576", "");
-    assert_status(entry, ISOQ_STATUS_OK);
-    ck_assert_uint_eq(entry->result.result.len, 1048576);
-    ck_assert_uint_eq(pool_counters(pool)->started, 1);
+  start_and_wait(1);
+  entry = run("print-bytes:100000", "");
+  assert_status(entry, ISOQ_STATUS_OK);
+  ck_assert_uint_eq(entry->result.stdout_text.len, 100001);
+  entry = run("result-bytes:1048576", "");
+  assert_status(entry, ISOQ_STATUS_OK);
+  ck_assert_uint_eq(entry->result.result.len, 1048576);
+  ck_assert_uint_eq(pool_counters(pool)->started, 1);
 }
 END_TEST
 
-START_TEST(test_idle_executor_dies)
-{
-    struct told *who;
+START_TEST(test_idle_executor_dies) {
+  struct told *who;
 
-    start_and_wait(1);
-    who = run("pid", "");
-    kill((pid_t)atoi(who->result.result.data), SIGKILL);
-    run_until(ended(OUTCOME_END_SIGNAL) == 1);
-    assert_next_is_served();
-    ck_assert_uint_eq(done_calls, 2);
+  start_and_wait(1);
+  who = run("pid", "");
+  kill((pid_t)atoi(who->result.result.data), SIGKILL);
+  run_until(ended(OUTCOME_END_SIGNAL) == 1);
+  assert_next_is_served();
+  ck_assert_uint_eq(done_calls, 2);
 }
 END_TEST
 
-START_TEST(test_neighbours_are_left_alone)
-{
-    struct told *slow[3], *bad;
+START_TEST(test_neighbours_are_left_alone) {
+  struct told *slow[3], *bad;
 
-    start_and_wait(4);
-    for (int i = 0; i < 3; i++)
-        slow[i] = submit("cancellable", "");
-    bad = submit("no-such-type", "");
-    run_until(bad->times == 1);
-    for (int i = 0; i < 3; i++) {
-        ck_assert_uint_eq(slow[i]->times, 0);
-        pool_cancel(pool, slow[i]->id);
-        run_until(slow[i]->times == 1);
-        assert_status(slow[i], ISOQ_STATUS_CANCELLED);
-    }
+  start_and_wait(4);
+  for (int i = 0; i < 3; i++)
+    slow[i] = submit("cancellable", "");
+  bad = submit("no-such-type", "");
+  run_until(bad->times == 1);
+  for (int i = 0; i < 3; i++) {
+    ck_assert_uint_eq(slow[i]->times, 0);
+    pool_cancel(pool, slow[i]->id);
+    run_until(slow[i]->times == 1);
+    assert_status(slow[i], ISOQ_STATUS_CANCELLED);
+  }
 }
 END_TEST
 
 static bool deaf_to_kill;
 
-static void signal_that_does_nothing(const struct spawn_child *child, int number)
-{
-    if (!deaf_to_kill)
-        spawn_signal(child, number);
+static void signal_that_does_nothing(const struct spawn_child *child, int number) {
+  if (!deaf_to_kill) spawn_signal(child, number);
 }
 
-START_TEST(test_process_that_cannot_be_killed)
-{
-    static const struct executor_faults faults = {.signal = signal_that_does_nothing};
-    struct told *entry;
+START_TEST(test_process_that_cannot_be_killed) {
+  static const struct executor_faults faults = {.signal = signal_that_does_nothing};
+  struct told *entry;
 
-    /* As one that is stuck in the kernel. The job must not wait for it. */
-    deaf_to_kill = true;
-    options.faults = &faults;
-    start_and_wait(1);
-    entry = submit("print-hang:x", ",\"timeout_ms\":50");
-    run_until(entry->times == 1);
-    assert_status(entry, ISOQ_STATUS_TIMEOUT);
-    ck_assert_str_eq(entry->result.stdout_text.data, "x\n");
-    assert_next_is_served();
+  /* As one that is stuck in the kernel. The job must not wait for it. */
+  deaf_to_kill = true;
+  options.faults = &faults;
+  start_and_wait(1);
+  entry = submit("print-hang:x", ",\"timeout_ms\":50");
+  run_until(entry->times == 1);
+  assert_status(entry, ISOQ_STATUS_TIMEOUT);
+  ck_assert_str_eq(entry->result.stdout_text.data, "x\n");
+  assert_next_is_served();
 }
 END_TEST
 
 /* ---- starting ---------------------------------------------------------------------------------- */
 
-START_TEST(test_no_program)
-{
-    char error[256] = "";
+START_TEST(test_no_program) {
+  char error[256] = "";
 
-    options.executor_path = "/nowhere/isoq-executor";
-    ck_assert_int_eq(try_start(error, sizeof(error)), -ENOENT);
-    ck_assert_ptr_nonnull(strstr(error, "/nowhere/isoq-executor"));
-    ck_assert_ptr_nonnull(strstr(error, "executor_path"));
-    ck_assert_ptr_null(pool);
+  options.executor_path = "/nowhere/isoq-executor";
+  ck_assert_int_eq(try_start(error, sizeof(error)), -ENOENT);
+  ck_assert_ptr_nonnull(strstr(error, "/nowhere/isoq-executor"));
+  ck_assert_ptr_nonnull(strstr(error, "executor_path"));
+  ck_assert_ptr_null(pool);
 }
 END_TEST
 
 static const struct {
-    const char *manner, *trouble;
-    enum outcome_end end;
+  const char *manner, *trouble;
+  enum outcome_end end;
 } bad_starts[] = {
 #ifndef ISOQ_SANITIZE /* there, it speaks to our own stderr */
-    {".refused", "isoq-executor: sandbox: seccomp: Function not implemented (exit status 73)", OUTCOME_END_START},
+    {".refused", "isoq-executor: sandbox: seccomp: Function not implemented (exit status 73)",
+     OUTCOME_END_START},
 #endif
-    {".mute", "it ended before it was ready and said nothing (exit status 1)", OUTCOME_END_START},
+    {".mute", "the executor ended before it was ready and said nothing (exit status 1)", OUTCOME_END_START},
     {".old", "it speaks version 0 of the protocol", OUTCOME_END_PROTOCOL},
     {".unlocked", "it is not locked down", OUTCOME_END_PROTOCOL},
-    {".silent", "it did not get ready within 100 ms", OUTCOME_END_START},
+    {".silent", "the executor did not get ready within 100 ms", OUTCOME_END_START},
     {".fleeting", "exit status 0", OUTCOME_END_EXIT},
 };
 
 /* A script in the place of one program that runs another. */
-static int wrap(const char *path, const char *program)
-{
-    FILE *out = fopen(path, "we");
+static int wrap(const char *path, const char *program) {
+  FILE *out = fopen(path, "we");
 
-    if (out == NULL)
-        return -errno;
-    fprintf(out, "#!/bin/sh\nexec %s \"$@\"\n", program);
-    fchmod(fileno(out), 0755);
-    return fclose(out);
+  if (out == NULL) return -errno;
+  fprintf(out, "#!/bin/sh\nexec %s \"$@\"\n", program);
+  fchmod(fileno(out), 0755);
+  return fclose(out);
 }
 
-START_TEST(test_bad_start)
-{
-    char *path, link[PATH_MAX];
-    struct told *entry;
+START_TEST(test_bad_start) {
+  char *path, link[PATH_MAX];
+  struct told *entry;
 
-    options.start_timeout_ms = strcmp(bad_starts[_i].manner, ".silent") == 0 ? 100 : 10000;
-    options.executor_path = named(bad_starts[_i].manner);
-    start(2);
-    /* One that does say HELLO may be given a job before it dies, and that is the job's crash. */
-    entry = bad_starts[_i].end != OUTCOME_END_EXIT ? submit("ok:in the end", "") : NULL;
-    run_until(trouble_calls >= 3);
-    ck_assert_ptr_nonnull(pool_trouble(pool));
-    ck_assert_msg(strstr(pool_trouble(pool), bad_starts[_i].trouble) != NULL, "%s", pool_trouble(pool));
-    ck_assert_uint_ge(ended(bad_starts[_i].end), 3);
-    ck_assert_uint_eq(done_calls, 0); /* the job waits for better times */
+  options.start_timeout_ms = strcmp(bad_starts[_i].manner, ".silent") == 0 ? 100 : 10000;
+  options.executor_path = named(bad_starts[_i].manner);
+  start(2);
+  /* One that does say HELLO may be given a job before it dies, and that is the job's crash. */
+  entry = bad_starts[_i].end != OUTCOME_END_EXIT ? submit("ok:in the end", "") : NULL;
+  run_until(trouble_calls >= 3);
+  ck_assert_ptr_nonnull(pool_trouble(pool));
+  ck_assert_msg(strstr(pool_trouble(pool), bad_starts[_i].trouble) != NULL, "%s", pool_trouble(pool));
+  ck_assert_uint_ge(ended(bad_starts[_i].end), 3);
+  ck_assert_uint_eq(done_calls, 0); /* the job waits for better times */
 
-    /* The program is repaired: the pool gets well by itself. */
-    path = strdup(options.executor_path);
-    named("");
-    ck_assert_int_eq(unlink(path), 0);
-    snprintf(link, sizeof(link), "%s/fake-executor", folder);
-    /* The name says how to behave, so the good one must be a program of another name. */
-    ck_assert_int_eq(wrap(path, link), 0);
-    run_until(pool_free_slots(pool) == 2);
-    if (entry != NULL)
-        assert_status(entry, ISOQ_STATUS_OK);
-    assert_next_is_served();
-    ck_assert_ptr_null(pool_trouble(pool));
-    free(path);
+  /* The program is repaired: the pool gets well by itself. */
+  path = strdup(options.executor_path);
+  named("");
+  ck_assert_int_eq(unlink(path), 0);
+  snprintf(link, sizeof(link), "%s/fake-executor", folder);
+  /* The name says how to behave, so the good one must be a program of another name. */
+  ck_assert_int_eq(wrap(path, link), 0);
+  run_until(pool_free_slots(pool) == 2);
+  if (entry != NULL) assert_status(entry, ISOQ_STATUS_OK);
+  assert_next_is_served();
+  ck_assert_ptr_null(pool_trouble(pool));
+  free(path);
 }
 END_TEST
 
-START_TEST(test_backoff_doubles)
-{
-    options.executor_path = named(".mute");
-    start(4);
-    run_until(trouble_calls == 5);
-    for (unsigned i = 0; i < 5; i++) {
-        ck_assert_int_le(trouble_retry_ms[i], 100 << i);
-        ck_assert_int_ge(trouble_retry_ms[i], (100 << i) * 3 / 4);
-    }
-    /* Four at first, then one at a time. */
-    ck_assert_uint_eq(pool_counters(pool)->started, 4 + 4);
+START_TEST(test_backoff_doubles) {
+  options.executor_path = named(".mute");
+  start(4);
+  run_until(trouble_calls == 5);
+  for (unsigned i = 0; i < 5; i++) {
+    ck_assert_int_le(trouble_retry_ms[i], 100 << i);
+    ck_assert_int_ge(trouble_retry_ms[i], (100 << i) * 3 / 4);
+  }
+  /* Four at first, then one at a time. */
+  ck_assert_uint_eq(pool_counters(pool)->started, 4 + 4);
 }
 END_TEST
 
-START_TEST(test_program_disappears_and_comes_back)
-{
-    const char *path = strdup(named(".gone"));
-    struct told *entry;
+START_TEST(test_program_disappears_and_comes_back) {
+  const char *path = strdup(named(".gone"));
+  struct told *entry;
 
-    options.executor_path = path;
-    start_and_wait(1);
-    ck_assert_int_eq(unlink(path), 0);
-    run("exit:0", "");
-    entry = submit("ok:back", "");
-    run_until(trouble_calls >= 2);
-    ck_assert_ptr_nonnull(strstr(pool_trouble(pool), "cannot start"));
-    ck_assert_ptr_nonnull(strstr(pool_trouble(pool), "No such file"));
-    ck_assert_int_eq(symlink(FAKE_EXECUTOR, path), 0);
-    run_until(entry->times == 1);
-    assert_status(entry, ISOQ_STATUS_OK);
-    ck_assert_ptr_null(pool_trouble(pool));
-    free((char *)path);
+  options.executor_path = path;
+  start_and_wait(1);
+  ck_assert_int_eq(unlink(path), 0);
+  run("exit:0", "");
+  entry = submit("ok:back", "");
+  run_until(trouble_calls >= 2);
+  ck_assert_ptr_nonnull(strstr(pool_trouble(pool), "cannot start"));
+  ck_assert_ptr_nonnull(strstr(pool_trouble(pool), "No such file"));
+  ck_assert_int_eq(symlink(FAKE_EXECUTOR, path), 0);
+  run_until(entry->times == 1);
+  assert_status(entry, ISOQ_STATUS_OK);
+  ck_assert_ptr_null(pool_trouble(pool));
+  free((char *)path);
 }
 END_TEST
 
-static int no_fork(const char *path, bool unlocked, struct spawn_child *out, char *error, size_t error_size)
-{
-    static int tries;
+static int no_fork(const char *path, bool unlocked, struct spawn_child *out, char *error, size_t error_size) {
+  static int tries;
 
-    if (tries++ < 2) {
-        snprintf(error, error_size, "fork: Resource temporarily unavailable");
-        return -EAGAIN;
-    }
-    return spawn_start(path, unlocked, out, error, error_size);
+  if (tries++ < 2) {
+    snprintf(error, error_size, "fork: Resource temporarily unavailable");
+    return -EAGAIN;
+  }
+  return spawn_start(path, unlocked, out, error, error_size);
 }
 
-START_TEST(test_fork_fails_for_a_while)
-{
-    static const struct executor_faults faults = {.start = no_fork};
+START_TEST(test_fork_fails_for_a_while) {
+  static const struct executor_faults faults = {.start = no_fork};
 
-    options.faults = &faults;
-    start(1);
-    ck_assert_uint_eq(trouble_calls, 1);
-    ck_assert_ptr_nonnull(strstr(pool_trouble(pool), "fork: Resource temporarily unavailable"));
-    run_until(pool_free_slots(pool) == 1);
-    ck_assert_uint_eq(trouble_calls, 2);
-    assert_next_is_served();
+  options.faults = &faults;
+  start(1);
+  ck_assert_uint_eq(trouble_calls, 1);
+  ck_assert_ptr_nonnull(strstr(pool_trouble(pool), "fork: Resource temporarily unavailable"));
+  run_until(pool_free_slots(pool) == 1);
+  ck_assert_uint_eq(trouble_calls, 2);
+  assert_next_is_served();
 }
 END_TEST
 
-START_TEST(test_unlocked_when_asked_for)
-{
-    options.executor_path = named(".unlocked");
-    options.unlocked = true;
-    start_and_wait(1);
-    assert_next_is_served();
+START_TEST(test_unlocked_when_asked_for) {
+  options.executor_path = named(".unlocked");
+  options.unlocked = true;
+  start_and_wait(1);
+  assert_next_is_served();
 }
 END_TEST
 
 /* ---- tenants ----------------------------------------------------------------------------------- */
 
-START_TEST(test_tenants_never_share_a_process)
-{
-    static const char *const tenants[] = {",\"tenant\":\"a\"", ",\"tenant\":\"b\"", "", ",\"tenant\":\"c\""};
-    char owners[JOBS_MAX][2];
-    unsigned shared = 0;
+START_TEST(test_tenants_never_share_a_process) {
+  static const char *const tenants[] = {",\"tenant\":\"a\"", ",\"tenant\":\"b\"", "", ",\"tenant\":\"c\""};
+  char owners[JOBS_MAX][2];
+  unsigned shared = 0;
 
-    start_and_wait(2);
-    for (size_t i = 0; i < 24; i++)
-        submit("pid", tenants[(i * 7 + i / 3) % 4]);
-    run_until(done_calls == 24);
-    for (size_t i = 0; i < 24; i++) {
-        owners[i][0] = (char)('0' + (i * 7 + i / 3) % 4);
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(told[i].result.result.data, told[k].result.result.data) == 0) {
-                ck_assert_int_eq(owners[i][0], owners[k][0]);
-                shared++;
-            }
-    }
-    ck_assert_uint_eq(ended(OUTCOME_END_RETIRED), pool_counters(pool)->started - pool_executors(pool));
-    ck_assert_uint_gt(shared, 0); /* but one tenant's jobs do share */
+  start_and_wait(2);
+  for (size_t i = 0; i < 24; i++)
+    submit("pid", tenants[(i * 7 + i / 3) % 4]);
+  run_until(done_calls == 24);
+  for (size_t i = 0; i < 24; i++) {
+    owners[i][0] = (char)('0' + (i * 7 + i / 3) % 4);
+    for (size_t k = 0; k < i; k++)
+      if (strcmp(told[i].result.result.data, told[k].result.result.data) == 0) {
+        ck_assert_int_eq(owners[i][0], owners[k][0]);
+        shared++;
+      }
+  }
+  ck_assert_uint_eq(ended(OUTCOME_END_RETIRED), pool_counters(pool)->started - pool_executors(pool));
+  ck_assert_uint_gt(shared, 0); /* but one tenant's jobs do share */
 }
 END_TEST
 
-START_TEST(test_own_executor_is_preferred)
-{
-    struct told *a, *b, *again;
+START_TEST(test_own_executor_is_preferred) {
+  struct told *a, *b, *again;
 
-    start_and_wait(2);
-    a = run("pid", ",\"tenant\":\"a\"");
-    b = run("pid", ",\"tenant\":\"b\"");
-    ck_assert_str_ne(a->result.result.data, b->result.result.data);
-    again = run("pid", ",\"tenant\":\"a\"");
-    ck_assert_str_eq(a->result.result.data, again->result.result.data);
-    again = run("pid", ",\"tenant\":\"b\"");
-    ck_assert_str_eq(b->result.result.data, again->result.result.data);
-    ck_assert_uint_eq(pool_counters(pool)->started, 2);
+  start_and_wait(2);
+  a = run("pid", ",\"tenant\":\"a\"");
+  b = run("pid", ",\"tenant\":\"b\"");
+  ck_assert_str_ne(a->result.result.data, b->result.result.data);
+  again = run("pid", ",\"tenant\":\"a\"");
+  ck_assert_str_eq(a->result.result.data, again->result.result.data);
+  again = run("pid", ",\"tenant\":\"b\"");
+  ck_assert_str_eq(b->result.result.data, again->result.result.data);
+  ck_assert_uint_eq(pool_counters(pool)->started, 2);
 }
 END_TEST
 
-START_TEST(test_idle_stranger_is_replaced)
-{
-    struct told *a, *b, *c;
+START_TEST(test_idle_stranger_is_replaced) {
+  struct told *a, *b, *c;
 
-    start_and_wait(2);
-    a = run("pid", ",\"tenant\":\"a\"");
-    b = run("pid", ",\"tenant\":\"b\"");
-    c = run("pid", ",\"tenant\":\"c\"");
-    ck_assert_str_ne(c->result.result.data, a->result.result.data);
-    ck_assert_str_ne(c->result.result.data, b->result.result.data);
-    /* The one that had been idle for longest made room. */
-    c = run("pid", ",\"tenant\":\"b\"");
-    ck_assert_str_eq(c->result.result.data, b->result.result.data);
-    ck_assert_uint_eq(pool_counters(pool)->started, 3);
+  start_and_wait(2);
+  a = run("pid", ",\"tenant\":\"a\"");
+  b = run("pid", ",\"tenant\":\"b\"");
+  c = run("pid", ",\"tenant\":\"c\"");
+  ck_assert_str_ne(c->result.result.data, a->result.result.data);
+  ck_assert_str_ne(c->result.result.data, b->result.result.data);
+  /* The one that had been idle for longest made room. */
+  c = run("pid", ",\"tenant\":\"b\"");
+  ck_assert_str_eq(c->result.result.data, b->result.result.data);
+  ck_assert_uint_eq(pool_counters(pool)->started, 3);
 }
 END_TEST
 
-START_TEST(test_no_tenant_starves)
-{
-    struct told *other;
-    size_t before;
+START_TEST(test_no_tenant_starves) {
+  struct told *other;
+  size_t before;
 
-    /* A queue full of one tenant's jobs, and one of another's in the middle. */
-    start_and_wait(1);
-    for (int i = 0; i < 5; i++)
-        submit("ok:a", ",\"tenant\":\"a\"");
-    other = submit("ok:b", ",\"tenant\":\"b\"");
-    for (int i = 0; i < 5; i++)
-        submit("ok:a", ",\"tenant\":\"a\"");
-    run_until(other->times == 1);
-    before = done_calls;
-    ck_assert_uint_ge(before, 6);
-    ck_assert_uint_le(before, 7);
-    run_until(done_calls == 11);
+  /* A queue full of one tenant's jobs, and one of another's in the middle. */
+  start_and_wait(1);
+  for (int i = 0; i < 5; i++)
+    submit("ok:a", ",\"tenant\":\"a\"");
+  other = submit("ok:b", ",\"tenant\":\"b\"");
+  for (int i = 0; i < 5; i++)
+    submit("ok:a", ",\"tenant\":\"a\"");
+  run_until(other->times == 1);
+  before = done_calls;
+  ck_assert_uint_ge(before, 6);
+  ck_assert_uint_le(before, 7);
+  run_until(done_calls == 11);
 }
 END_TEST
 
 /* ---- taking back ------------------------------------------------------------------------------- */
 
-static void on_taken(void *ctx, struct job *job)
-{
-    struct told *entry = told_of(job->id);
+static void on_taken(void *ctx, struct job *job) {
+  struct told *entry = told_of(job->id);
 
-    ck_assert_ptr_eq(ctx, &taken_back);
-    entry->times++;
-    taken_back++;
-    job_free(job);
+  ck_assert_ptr_eq(ctx, &taken_back);
+  entry->times++;
+  taken_back++;
+  job_free(job);
 }
 
-START_TEST(test_take_back)
-{
-    start_and_wait(2);
-    for (int i = 0; i < 5; i++)
-        submit("print-hang:x", "");
-    ck_assert_uint_eq(pool_busy(pool), 2);
-    pool_take_back(pool, on_taken, &taken_back);
-    ck_assert_uint_eq(taken_back, 5);
-    ck_assert_uint_eq(pool_busy(pool), 0);
-    ck_assert_uint_eq(pool_waiting(pool), 0);
-    run_until(ended(OUTCOME_END_RETIRED) == 2);
-    ck_assert_uint_eq(done_calls, 0);
-    ck_assert_uint_eq(pool_counters(pool)->started, 2); /* and no new ones */
+START_TEST(test_take_back) {
+  start_and_wait(2);
+  for (int i = 0; i < 5; i++)
+    submit("print-hang:x", "");
+  ck_assert_uint_eq(pool_busy(pool), 2);
+  pool_take_back(pool, on_taken, &taken_back);
+  ck_assert_uint_eq(taken_back, 5);
+  ck_assert_uint_eq(pool_busy(pool), 0);
+  ck_assert_uint_eq(pool_waiting(pool), 0);
+  run_until(ended(OUTCOME_END_RETIRED) == 2);
+  ck_assert_uint_eq(done_calls, 0);
+  ck_assert_uint_eq(pool_counters(pool)->started, 2); /* and no new ones */
 
-    struct job *late = make_job("late", "ok", "");
+  struct job *late = make_job("late", "ok", "");
 
-    ck_assert_int_eq(pool_submit(pool, late), -ESHUTDOWN);
-    job_free(late);
+  ck_assert_int_eq(pool_submit(pool, late), -ESHUTDOWN);
+  job_free(late);
 }
 END_TEST
 
-START_TEST(test_take_waiting)
-{
-    struct told *running;
+START_TEST(test_take_waiting) {
+  struct told *running;
 
-    start_and_wait(1);
-    running = submit("cancellable", "");
-    submit("ok:1", "");
-    submit("ok:2", "");
-    pool_take_waiting(pool, 60000, on_taken, &taken_back);
-    ck_assert_uint_eq(taken_back, 0);
-    pool_take_waiting(pool, 0, on_taken, &taken_back);
-    ck_assert_uint_eq(taken_back, 2);
-    ck_assert_uint_eq(pool_waiting(pool), 0);
-    pool_cancel(pool, running->id);
-    run_until(running->times == 1);
-    assert_next_is_served();
+  start_and_wait(1);
+  running = submit("cancellable", "");
+  submit("ok:1", "");
+  submit("ok:2", "");
+  pool_take_waiting(pool, 60000, on_taken, &taken_back);
+  ck_assert_uint_eq(taken_back, 0);
+  pool_take_waiting(pool, 0, on_taken, &taken_back);
+  ck_assert_uint_eq(taken_back, 2);
+  ck_assert_uint_eq(pool_waiting(pool), 0);
+  pool_cancel(pool, running->id);
+  run_until(running->times == 1);
+  assert_next_is_served();
 }
 END_TEST
 
-START_TEST(test_free_with_jobs_inside)
-{
-    start_and_wait(2);
-    for (int i = 0; i < 5; i++)
-        ck_assert_int_eq(pool_submit(pool, make_job("unheard", "hang", "")), 0);
-    event_base_loop(base, EVLOOP_NONBLOCK);
-    /* tear_down() frees the pool, and looks for what is left of its processes. */
+START_TEST(test_free_with_jobs_inside) {
+  start_and_wait(2);
+  for (int i = 0; i < 5; i++)
+    ck_assert_int_eq(pool_submit(pool, make_job("unheard", "hang", "")), 0);
+  event_base_loop(base, EVLOOP_NONBLOCK);
+  /* tear_down() frees the pool, and looks for what is left of its processes. */
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("pool");
-    TCase *tests = tcase_create("pool");
-    SRunner *runner;
-    int failed;
+int main(void) {
+  Suite *suite = suite_create("pool");
+  TCase *tests = tcase_create("pool");
+  SRunner *runner;
+  int failed;
 
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, test_result_is_passed_on);
-    tcase_add_test(tests, test_error_keeps_the_executor);
-    tcase_add_test(tests, test_console_is_kept);
-    tcase_add_test(tests, test_limits_reach_the_executor);
-    tcase_add_test(tests, test_large_input_and_result);
-    tcase_add_test(tests, test_many_jobs_in_order);
-    tcase_add_test(tests, test_jobs_given_before_any_executor_is_ready);
-    tcase_add_test(tests, test_submit_from_within_done);
-    tcase_add_test(tests, test_capacity_is_told);
-    tcase_add_test(tests, test_replaced_after_its_number_of_jobs);
-    tcase_add_test(tests, test_hang_is_killed_as_timeout);
-    tcase_add_test(tests, test_own_timeout_replaces_the_executor);
-    tcase_add_test(tests, test_processor_time_is_watched);
-    tcase_add_test(tests, test_resident_size_is_watched);
-    tcase_add_test(tests, test_memory_within_the_limit_is_fine);
-    tcase_add_test(tests, test_cancel_running);
-    tcase_add_test(tests, test_cancel_what_does_not_stop);
-    tcase_add_test(tests, test_cancel_waiting);
-    tcase_add_loop_test(tests, test_death, 0, (int)(sizeof(deaths) / sizeof(deaths[0])));
-    tcase_add_test(tests, test_output_survives_a_crash);
-    tcase_add_test(tests, test_kill_from_outside);
-    tcase_add_test(tests, test_kill_from_outside_keeps_output);
-    tcase_add_test(tests, test_result_before_the_death_counts);
-    tcase_add_test(tests, test_two_results);
-    tcase_add_test(tests, test_output_up_to_the_limit_is_fine);
-    tcase_add_test(tests, test_idle_executor_dies);
-    tcase_add_test(tests, test_neighbours_are_left_alone);
-    tcase_add_test(tests, test_process_that_cannot_be_killed);
-    tcase_add_test(tests, test_no_program);
-    tcase_add_loop_test(tests, test_bad_start, 0, (int)(sizeof(bad_starts) / sizeof(bad_starts[0])));
-    tcase_add_test(tests, test_backoff_doubles);
-    tcase_add_test(tests, test_program_disappears_and_comes_back);
-    tcase_add_test(tests, test_fork_fails_for_a_while);
-    tcase_add_test(tests, test_unlocked_when_asked_for);
-    tcase_add_test(tests, test_tenants_never_share_a_process);
-    tcase_add_test(tests, test_own_executor_is_preferred);
-    tcase_add_test(tests, test_idle_stranger_is_replaced);
-    tcase_add_test(tests, test_no_tenant_starves);
-    tcase_add_test(tests, test_take_back);
-    tcase_add_test(tests, test_take_waiting);
-    tcase_add_test(tests, test_free_with_jobs_inside);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+  tcase_add_checked_fixture(tests, set_up, tear_down);
+  tcase_set_timeout(tests, 60);
+  tcase_add_test(tests, test_result_is_passed_on);
+  tcase_add_test(tests, test_error_keeps_the_executor);
+  tcase_add_test(tests, test_console_is_kept);
+  tcase_add_test(tests, test_limits_reach_the_executor);
+  tcase_add_test(tests, test_large_input_and_result);
+  tcase_add_test(tests, test_many_jobs_in_order);
+  tcase_add_test(tests, test_jobs_given_before_any_executor_is_ready);
+  tcase_add_test(tests, test_submit_from_within_done);
+  tcase_add_test(tests, test_capacity_is_told);
+  tcase_add_test(tests, test_replaced_after_its_number_of_jobs);
+  tcase_add_test(tests, test_worn_executor_works_on_while_there_is_no_other);
+  tcase_add_test(tests, test_no_more_jobs_at_once_than_executors);
+  tcase_add_test(tests, test_hang_is_killed_as_timeout);
+  tcase_add_test(tests, test_own_timeout_replaces_the_executor);
+  tcase_add_test(tests, test_processor_time_is_watched);
+  tcase_add_test(tests, test_resident_size_is_watched);
+  tcase_add_test(tests, test_memory_within_the_limit_is_fine);
+  tcase_add_test(tests, test_cancel_running);
+  tcase_add_test(tests, test_cancel_what_does_not_stop);
+  tcase_add_test(tests, test_cancel_waiting);
+  tcase_add_loop_test(tests, test_death, 0, (int)(sizeof(deaths) / sizeof(deaths[0])));
+  tcase_add_test(tests, test_output_survives_a_crash);
+  tcase_add_test(tests, test_kill_from_outside);
+  tcase_add_test(tests, test_kill_from_outside_keeps_output);
+  tcase_add_test(tests, test_result_before_the_death_counts);
+  tcase_add_test(tests, test_two_results);
+  tcase_add_test(tests, test_output_up_to_the_limit_is_fine);
+  tcase_add_test(tests, test_idle_executor_dies);
+  tcase_add_test(tests, test_neighbours_are_left_alone);
+  tcase_add_test(tests, test_process_that_cannot_be_killed);
+  tcase_add_test(tests, test_no_program);
+  tcase_add_loop_test(tests, test_bad_start, 0, (int)(sizeof(bad_starts) / sizeof(bad_starts[0])));
+  tcase_add_test(tests, test_backoff_doubles);
+  tcase_add_test(tests, test_program_disappears_and_comes_back);
+  tcase_add_test(tests, test_fork_fails_for_a_while);
+  tcase_add_test(tests, test_unlocked_when_asked_for);
+  tcase_add_test(tests, test_tenants_never_share_a_process);
+  tcase_add_test(tests, test_own_executor_is_preferred);
+  tcase_add_test(tests, test_idle_stranger_is_replaced);
+  tcase_add_test(tests, test_no_tenant_starves);
+  tcase_add_test(tests, test_take_back);
+  tcase_add_test(tests, test_take_waiting);
+  tcase_add_test(tests, test_free_with_jobs_inside);
+  suite_add_tcase(suite, tests);
+  runner = srunner_create(suite);
+  srunner_run_all(runner, CK_NORMAL);
+  failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed == 0 ? 0 : 1;
 }

@@ -1,15 +1,16 @@
 /*
  * The state machine of one child. What keeps it simple to reason about:
  *
- * - executor_enter() is the only function that changes the state, and the only one that arms or disarms a timer.
- * - Everything that comes in goes through executor_pump(): read until there is no more, handle frame by frame, and only
- *   then tell the owner. So a job's outcome is delivered once, after the last byte that was there, and no callback
- *   runs in the middle of a buffer. It also finds out that an executor died right behind its RESULT before the next
- *   job is given to it.
- * - The end is decided by the pidfd alone. Before a job's outcome is made from a death, the socket is read to its end:
- *   what was printed is kept, and a RESULT that was complete counts.
- * - After SIGKILL nothing is left to wait for but the kernel. If even that takes too long (a process stuck in the
- *   kernel), the job gets its outcome and the process is left to linger.
+ * - executor_enter() is the only function that changes the state, and the only one that arms or disarms a
+ * timer.
+ * - Everything that comes in goes through executor_pump(): read until there is no more, handle frame by
+ * frame, and only then tell the owner. So a job's outcome is delivered once, after the last byte that was
+ * there, and no callback runs in the middle of a buffer. It also finds out that an executor died right behind
+ * its RESULT before the next job is given to it.
+ * - The end is decided by the pidfd alone. Before a job's outcome is made from a death, the socket is read to
+ * its end: what was printed is kept, and a RESULT that was complete counts.
+ * - After SIGKILL nothing is left to wait for but the kernel. If even that takes too long (a process stuck in
+ * the kernel), the job gets its outcome and the process is left to linger.
  *
  * What an executor sends is never asserted on: a script may have taken it over. See executor_breach().
  */
@@ -37,235 +38,210 @@
 #define MIB (UINT64_C(1) << 20)
 
 #define WATCH_INTERVAL_MS 50
-#define LINGER_MS 5000              /* SIGKILL to "it does not die" */
-#define PUMP_BYTES (4u << 20)       /* for one executor, before the others get their turn */
+#define LINGER_MS 5000               /* SIGKILL to "it does not die" */
+#define PUMP_BYTES (4u << 20)        /* for one executor, before the others get their turn */
 #define RESULT_SLACK_BYTES (4 * MIB) /* the error's texts: executor_main.c cuts each at 1 MiB */
 #define LAST_WORDS_SIZE 2048
 #define KEEP_BYTES (64u << 10)
 
 struct executor {
-    struct event_base *base;
-    struct executor_options options;
-    struct executor_callbacks callbacks;
-    void *ctx;
+  struct event_base *base;
+  struct executor_options options;
+  struct executor_callbacks callbacks;
+  void *ctx;
 
-    enum executor_state state;
-    struct spawn_child child;
-    struct event *readable, *writable, *said, *ended, *deadline, *watch;
-    int64_t deadline_ns;
+  enum executor_state state;
+  struct spawn_child child;
+  struct event *readable, *writable, *said, *ended, *deadline, *watch;
+  int64_t deadline_ns;
 
-    struct inbox inbox;
-    struct wire_buffer outgoing;
-    size_t sent;
-    bool deaf; /* nothing more is read: a rule was broken, or the stream is over */
+  struct inbox inbox;
+  struct wire_buffer outgoing;
+  size_t sent;
+  bool deaf; /* nothing more is read: a rule was broken, or the stream is over */
 
-    struct job *job;
-    uint32_t sequence; /* of the job, on this connection */
-    uint32_t jobs;
-    struct outcome outcome;
-    struct job_result result; /* told by a RESULT, not delivered yet */
-    bool has_result, cancelled;
-    int64_t job_started_ns, job_started_ms, job_cpu_ns;
+  struct job *job;
+  uint32_t sequence; /* of the job, on this connection */
+  uint32_t jobs;
+  struct outcome outcome;
+  struct job_result result; /* told by a RESULT, not delivered yet */
+  bool has_result, cancelled;
+  int64_t job_started_ns, job_started_ms, job_cpu_ns;
 
-    int64_t spawned_ns, ready_ns;
-    int64_t resident_at_ready, resident_max, resident_job_max; /* bytes */
-    struct outcome_death death;
-    char last_words[LAST_WORDS_SIZE]; /* its stderr before it got ready */
-    size_t last_words_len;
+  int64_t spawned_ns, ready_ns;
+  int64_t resident_at_ready, resident_max, resident_job_max; /* bytes */
+  struct outcome_death death;
+  char last_words[LAST_WORDS_SIZE]; /* its stderr before it got ready */
+  size_t last_words_len;
 };
 
 /* ---- accessors --------------------------------------------------------------------------------- */
 
-enum executor_state executor_state(const struct executor *e)
-{
-    return e->state;
+enum executor_state executor_state(const struct executor *e) {
+  return e->state;
 }
 
-const struct job *executor_job(const struct executor *e)
-{
-    return e->job;
+const struct job *executor_job(const struct executor *e) {
+  return e->job;
 }
 
-uint32_t executor_jobs(const struct executor *e)
-{
-    return e->jobs;
+uint32_t executor_jobs(const struct executor *e) {
+  return e->jobs;
 }
 
-int64_t executor_ready_ms(const struct executor *e)
-{
-    return e->ready_ns == 0 ? -1 : (clock_monotonic_ns() - e->ready_ns) / CLOCK_NS_PER_MS;
+int64_t executor_ready_ms(const struct executor *e) {
+  return e->ready_ns == 0 ? -1 : (clock_monotonic_ns() - e->ready_ns) / CLOCK_NS_PER_MS;
 }
 
-pid_t executor_pid(const struct executor *e)
-{
-    return e->child.pid;
+pid_t executor_pid(const struct executor *e) {
+  return e->child.pid;
 }
 
-const struct outcome_death *executor_death(const struct executor *e)
-{
-    return &e->death;
+const struct outcome_death *executor_death(const struct executor *e) {
+  return &e->death;
 }
 
-static int64_t resident_bytes(const struct executor *e)
-{
-    const struct executor_faults *faults = e->options.faults;
+static int64_t resident_bytes(const struct executor *e) {
+  const struct executor_faults *faults = e->options.faults;
 
-    return faults != NULL && faults->resident_bytes != NULL ? faults->resident_bytes(&e->child)
-                                                            : spawn_resident_bytes(&e->child);
+  return faults != NULL && faults->resident_bytes != NULL ? faults->resident_bytes(&e->child)
+                                                          : spawn_resident_bytes(&e->child);
 }
 
-static void send_signal(const struct executor *e, int signal)
-{
-    const struct executor_faults *faults = e->options.faults;
+static void send_signal(const struct executor *e, int signal) {
+  const struct executor_faults *faults = e->options.faults;
 
-    if (faults != NULL && faults->signal != NULL)
-        faults->signal(&e->child, signal);
-    else
-        spawn_signal(&e->child, signal);
+  if (faults != NULL && faults->signal != NULL)
+    faults->signal(&e->child, signal);
+  else
+    spawn_signal(&e->child, signal);
 }
 
 /* ---- the one place where the state and the timers change ---------------------------------------- */
 
 /* Zero or less is due at once. */
-static void arm(struct event *timer, int64_t ns)
-{
-    /* Rounded up: a timer that comes early would only be armed again. */
-    int64_t us = ns > 0 ? ns / 1000 + 1 : 0;
-    struct timeval after = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
+static void arm(struct event *timer, int64_t ns) {
+  /* Rounded up: a timer that comes early would only be armed again. */
+  int64_t us = ns > 0 ? ns / 1000 + 1 : 0;
+  struct timeval after = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
 
-    event_add(timer, &after);
+  event_add(timer, &after);
 }
 
-static void arm_deadline(struct executor *e, int64_t at_ns)
-{
-    e->deadline_ns = at_ns;
-    arm(e->deadline, at_ns - clock_monotonic_ns());
+static void arm_deadline(struct executor *e, int64_t at_ns) {
+  e->deadline_ns = at_ns;
+  arm(e->deadline, at_ns - clock_monotonic_ns());
 }
 
-static int64_t ms_to_ns(int64_t ms)
-{
-    return ms * CLOCK_NS_PER_MS;
+static int64_t ms_to_ns(int64_t ms) {
+  return ms * CLOCK_NS_PER_MS;
 }
 
-static int64_t busy_deadline(const struct executor *e, int64_t now)
-{
-    int64_t grace = ms_to_ns(e->options.grace_ms);
-    int64_t at = e->job_started_ns + ms_to_ns(e->job->timeout_ms) + grace;
+static int64_t busy_deadline(const struct executor *e, int64_t now) {
+  int64_t grace = ms_to_ns(e->options.grace_ms);
+  int64_t at = e->job_started_ns + ms_to_ns(e->job->timeout_ms) + grace;
 
-    return e->cancelled && now + grace < at ? now + grace : at;
+  return e->cancelled && now + grace < at ? now + grace : at;
 }
 
-/* Entering the state one is in arms the timers anew: BUSY when the job is cancelled, DRAINING after SIGKILL. */
-static void executor_enter(struct executor *e, enum executor_state next)
-{
-    static const bool allowed[EXECUTOR_STATES][EXECUTOR_STATES] = {
-        [EXECUTOR_SPAWNING] = {[EXECUTOR_SPAWNING] = true, [EXECUTOR_READY] = true, [EXECUTOR_DRAINING] = true},
-        [EXECUTOR_READY] = {[EXECUTOR_BUSY] = true, [EXECUTOR_DRAINING] = true},
-        [EXECUTOR_BUSY] = {[EXECUTOR_READY] = true, [EXECUTOR_BUSY] = true, [EXECUTOR_DRAINING] = true},
-        [EXECUTOR_DRAINING] = {[EXECUTOR_DRAINING] = true, [EXECUTOR_DEAD] = true},
-    };
-    enum executor_state before = e->state;
-    int64_t now = clock_monotonic_ns();
+/* Entering the state one is in arms the timers anew: BUSY when the job is cancelled, DRAINING after SIGKILL.
+ */
+static void executor_enter(struct executor *e, enum executor_state next) {
+  static const bool allowed[EXECUTOR_STATES][EXECUTOR_STATES] = {
+      [EXECUTOR_SPAWNING] = {[EXECUTOR_SPAWNING] = true, [EXECUTOR_READY] = true, [EXECUTOR_DRAINING] = true},
+      [EXECUTOR_READY] = {[EXECUTOR_BUSY] = true, [EXECUTOR_DRAINING] = true},
+      [EXECUTOR_BUSY] = {[EXECUTOR_READY] = true, [EXECUTOR_BUSY] = true, [EXECUTOR_DRAINING] = true},
+      [EXECUTOR_DRAINING] = {[EXECUTOR_DRAINING] = true, [EXECUTOR_DEAD] = true},
+  };
+  enum executor_state before = e->state;
+  int64_t now = clock_monotonic_ns();
 
-    assert(allowed[before][next]);
-    event_del(e->deadline);
-    if (next != EXECUTOR_BUSY)
-        event_del(e->watch);
-    e->state = next;
-    switch (next) {
-    case EXECUTOR_SPAWNING:
-        arm_deadline(e, now + ms_to_ns(e->options.start_timeout_ms));
-        break;
-    case EXECUTOR_BUSY:
-        arm_deadline(e, busy_deadline(e, now));
-        if (before != EXECUTOR_BUSY)
-            arm(e->watch, ms_to_ns(WATCH_INTERVAL_MS));
-        break;
-    case EXECUTOR_DRAINING:
-        arm_deadline(e, now + ms_to_ns(e->death.killed ? LINGER_MS : (int64_t)e->options.grace_ms));
-        break;
-    case EXECUTOR_READY:
-    case EXECUTOR_DEAD:
-    case EXECUTOR_STATES:
-        break;
-    }
-    if (next != before && e->callbacks.changed != NULL)
-        e->callbacks.changed(e->ctx, before, next);
+  assert(allowed[before][next]);
+  event_del(e->deadline);
+  if (next != EXECUTOR_BUSY) event_del(e->watch);
+  e->state = next;
+  switch (next) {
+  case EXECUTOR_SPAWNING: arm_deadline(e, now + ms_to_ns(e->options.start_timeout_ms)); break;
+  case EXECUTOR_BUSY:
+    arm_deadline(e, busy_deadline(e, now));
+    if (before != EXECUTOR_BUSY) arm(e->watch, ms_to_ns(WATCH_INTERVAL_MS));
+    break;
+  case EXECUTOR_DRAINING:
+    arm_deadline(e, now + ms_to_ns(e->death.killed ? LINGER_MS : (int64_t)e->options.grace_ms));
+    break;
+  case EXECUTOR_READY:
+  case EXECUTOR_DEAD:
+  case EXECUTOR_STATES: break;
+  }
+  if (next != before && e->callbacks.changed != NULL) e->callbacks.changed(e->ctx, before, next);
 }
 
 /* ---- killing ----------------------------------------------------------------------------------- */
 
 /* The first reason stands. */
 __attribute__((format(printf, 3, 4))) static void executor_kill(struct executor *e, enum outcome_end why,
-                                                                const char *format, ...)
-{
-    va_list arguments;
+                                                                const char *format, ...) {
+  va_list arguments;
 
-    if (e->state == EXECUTOR_DEAD || e->death.killed)
-        return;
-    e->death.killed = true;
-    e->death.kill_reason = why;
-    if (!e->death.gave_up) {
-        va_start(arguments, format);
-        vsnprintf(e->death.message, sizeof(e->death.message), format, arguments);
-        va_end(arguments);
-    }
-    send_signal(e, SIGKILL);
-    executor_enter(e, EXECUTOR_DRAINING);
+  if (e->state == EXECUTOR_DEAD || e->death.killed) return;
+  e->death.killed = true;
+  e->death.kill_reason = why;
+  if (!e->death.gave_up) {
+    va_start(arguments, format);
+    vsnprintf(e->death.message, sizeof(e->death.message), format, arguments);
+    va_end(arguments);
+  }
+  send_signal(e, SIGKILL);
+  executor_enter(e, EXECUTOR_DRAINING);
 }
 
-static void executor_go_deaf(struct executor *e)
-{
-    e->deaf = true;
-    event_del(e->readable);
-    event_del(e->writable);
+static void executor_go_deaf(struct executor *e) {
+  e->deaf = true;
+  event_del(e->readable);
+  event_del(e->writable);
 }
 
 /* The executor broke a rule. Nothing that it sends is believed from here on. */
-__attribute__((format(printf, 2, 3))) static void executor_breach(struct executor *e, const char *format, ...)
-{
-    char rule[OUTCOME_MESSAGE_SIZE - 64];
-    va_list arguments;
+__attribute__((format(printf, 2, 3))) static void executor_breach(struct executor *e, const char *format,
+                                                                  ...) {
+  char rule[OUTCOME_MESSAGE_SIZE - 64];
+  va_list arguments;
 
-    va_start(arguments, format);
-    vsnprintf(rule, sizeof(rule), format, arguments);
-    va_end(arguments);
-    executor_go_deaf(e);
-    if (e->death.killed && e->death.kill_reason != OUTCOME_END_PROTOCOL) {
-        /* On its way out for another reason, which stays the outcome; the log has this one too. */
-        log_event(LOG_LEVEL_WARN, "executor_breach", LOG_INT("pid", e->child.pid), LOG_TEXT("rule", rule));
-        return;
-    }
-    executor_kill(e, OUTCOME_END_PROTOCOL, "the executor broke the protocol: %s", rule);
+  va_start(arguments, format);
+  vsnprintf(rule, sizeof(rule), format, arguments);
+  va_end(arguments);
+  executor_go_deaf(e);
+  if (e->death.killed && e->death.kill_reason != OUTCOME_END_PROTOCOL) {
+    /* On its way out for another reason, which stays the outcome; the log has this one too. */
+    log_event(LOG_LEVEL_WARN, "executor_breach", LOG_INT("pid", e->child.pid), LOG_TEXT("rule", rule));
+    return;
+  }
+  executor_kill(e, OUTCOME_END_PROTOCOL, "the executor broke the protocol: %s", rule);
 }
 
-void executor_retire(struct executor *e)
-{
-    assert(e->job == NULL);
-    executor_kill(e, OUTCOME_END_RETIRED, "not needed any more");
+void executor_retire(struct executor *e) {
+  assert(e->job == NULL);
+  executor_kill(e, OUTCOME_END_RETIRED, "not needed any more");
 }
 
-struct job *executor_abandon(struct executor *e)
-{
-    struct job *job = e->job;
+struct job *executor_abandon(struct executor *e) {
+  struct job *job = e->job;
 
-    e->job = NULL;
-    outcome_clear(&e->outcome);
-    job_result_free(&e->result);
-    e->result = (struct job_result){0};
-    e->has_result = false;
-    executor_go_deaf(e);
-    executor_kill(e, OUTCOME_END_RETIRED, "its job was taken back");
-    return job;
+  e->job = NULL;
+  outcome_clear(&e->outcome);
+  job_result_free(&e->result);
+  e->result = (struct job_result){0};
+  e->has_result = false;
+  executor_go_deaf(e);
+  executor_kill(e, OUTCOME_END_RETIRED, "its job was taken back");
+  return job;
 }
 
-void executor_cancel(struct executor *e)
-{
-    if (e->state != EXECUTOR_BUSY || e->cancelled)
-        return;
-    e->cancelled = true;
-    spawn_cancel(&e->child, e->sequence);
-    executor_enter(e, EXECUTOR_BUSY);
+void executor_cancel(struct executor *e) {
+  if (e->state != EXECUTOR_BUSY || e->cancelled) return;
+  e->cancelled = true;
+  spawn_cancel(&e->child, e->sequence);
+  executor_enter(e, EXECUTOR_BUSY);
 }
 
 /* ---- messages ---------------------------------------------------------------------------------- */
@@ -284,613 +260,557 @@ static const char *const state_names[] = {
     [EXECUTOR_DRAINING] = "DRAINING", [EXECUTOR_DEAD] = "DEAD",
 };
 
-static bool has_verdict(const struct executor *e)
-{
-    return e->has_result || e->death.gave_up;
+static bool has_verdict(const struct executor *e) {
+  return e->has_result || e->death.gave_up;
 }
 
-static uint64_t longest(const struct executor *e, enum wire_type type)
-{
-    uint64_t max = wire_type_max((int)type), own = max;
+static uint64_t longest(const struct executor *e, enum wire_type type) {
+  uint64_t max = wire_type_max((int)type), own = max;
 
-    if (type == WIRE_RESULT)
-        own = e->options.max_result_bytes + RESULT_SLACK_BYTES;
-    /* One batch is no longer than all the output may be; every entry of it costs an overhead. */
-    if (type == WIRE_CONSOLE)
-        own = e->outcome.limit_bytes * (WIRE_CONSOLE_ENTRY_OVERHEAD + 1);
-    return own < max ? own : max;
+  if (type == WIRE_RESULT) own = e->options.max_result_bytes + RESULT_SLACK_BYTES;
+  /* One batch is no longer than all the output may be; every entry of it costs an overhead. */
+  if (type == WIRE_CONSOLE) own = e->outcome.limit_bytes * (WIRE_CONSOLE_ENTRY_OVERHEAD + 1);
+  return own < max ? own : max;
 }
 
 /* Looks at a header before its payload has come. */
-static bool executor_admits(struct executor *e, const struct wire_header *header)
-{
-    const char *name = wire_type_name((int)header->type);
-    uint32_t job = e->state == EXECUTOR_SPAWNING ? 0 : e->sequence;
+static bool executor_admits(struct executor *e, const struct wire_header *header) {
+  const char *name = wire_type_name((int)header->type);
+  uint32_t job = e->state == EXECUTOR_SPAWNING ? 0 : e->sequence;
 
-    if (!(permitted[e->state] & BIT(header->type)))
-        executor_breach(e, "a %s message in state %s", name, state_names[e->state]);
-    else if (e->state != EXECUTOR_SPAWNING && e->job == NULL)
-        executor_breach(e, "a %s message without a job", name);
-    else if (e->state != EXECUTOR_SPAWNING && has_verdict(e))
-        executor_breach(e, "a %s message after the end of the job", name);
-    else if (header->job != job)
-        executor_breach(e, "a %s message for job number %u, not %u", name, header->job, job);
-    else if (header->length > longest(e, header->type))
-        executor_breach(e, "a %s message of %u bytes; the limit is %llu", name, header->length,
-                        (unsigned long long)longest(e, header->type));
-    else
-        return true;
-    return false;
+  if (!(permitted[e->state] & BIT(header->type)))
+    executor_breach(e, "a %s message in state %s", name, state_names[e->state]);
+  else if (e->state != EXECUTOR_SPAWNING && e->job == NULL)
+    executor_breach(e, "a %s message without a job", name);
+  else if (e->state != EXECUTOR_SPAWNING && has_verdict(e))
+    executor_breach(e, "a %s message after the end of the job", name);
+  else if (header->job != job)
+    executor_breach(e, "a %s message for job number %u, not %u", name, header->job, job);
+  else if (header->length > longest(e, header->type))
+    executor_breach(e, "a %s message of %u bytes; the limit is %llu", name, header->length,
+                    (unsigned long long)longest(e, header->type));
+  else
+    return true;
+  return false;
 }
 
 /* From here on its descriptor 2 leads nowhere: a pipe that nobody reads would fill and stop it. */
-static void forget_stderr(struct executor *e)
-{
-    if (e->said == NULL)
-        return;
-    event_free(e->said);
-    e->said = NULL;
-    close(e->child.stderr_fd);
-    e->child.stderr_fd = -1;
+static void forget_stderr(struct executor *e) {
+  if (e->said == NULL) return;
+  event_free(e->said);
+  e->said = NULL;
+  close(e->child.stderr_fd);
+  e->child.stderr_fd = -1;
 }
 
-static void on_hello(struct executor *e, const uint8_t *payload, size_t len)
-{
-    struct wire_hello hello;
-    char v8[65], sandbox[257];
+static void on_hello(struct executor *e, const uint8_t *payload, size_t len) {
+  struct wire_hello hello;
+  char v8[65], sandbox[257];
 
-    if (wire_hello_decode(payload, len, &hello) < 0) {
-        executor_breach(e, "a HELLO message that cannot be read");
-        return;
-    }
-    if (hello.protocol != WIRE_PROTOCOL_VERSION) {
-        executor_breach(e, "it speaks version %u of the protocol, this program %u; install both from one build",
-                        hello.protocol, (unsigned)WIRE_PROTOCOL_VERSION);
-        return;
-    }
-    if (!hello.locked_down && !e->options.unlocked) {
-        executor_breach(e, "it is not locked down, and nobody asked for that");
-        return;
-    }
-    snprintf(v8, sizeof(v8), "%.*s", (int)hello.v8_version.len, hello.v8_version.data);
-    snprintf(sandbox, sizeof(sandbox), "%.*s", (int)hello.sandbox.len, hello.sandbox.data);
-    e->ready_ns = clock_monotonic_ns();
-    e->resident_at_ready = e->resident_max = resident_bytes(e);
-    forget_stderr(e);
-    log_event(LOG_LEVEL_DEBUG, "executor_ready", LOG_INT("pid", e->child.pid), LOG_TEXT("v8", v8),
-              LOG_TEXT("sandbox", sandbox), LOG_MS("start_ms", clock_ms(e->ready_ns - e->spawned_ns)),
-              LOG_INT("resident_mb", e->resident_at_ready / (int64_t)MIB));
-    executor_enter(e, EXECUTOR_READY);
+  if (wire_hello_decode(payload, len, &hello) < 0) {
+    executor_breach(e, "a HELLO message that cannot be read");
+    return;
+  }
+  if (hello.protocol != WIRE_PROTOCOL_VERSION) {
+    executor_breach(e, "it speaks version %u of the protocol, this program %u; install both from one build",
+                    hello.protocol, (unsigned)WIRE_PROTOCOL_VERSION);
+    return;
+  }
+  if (!hello.locked_down && !e->options.unlocked) {
+    executor_breach(e, "it is not locked down, and nobody asked for that");
+    return;
+  }
+  snprintf(v8, sizeof(v8), "%.*s", (int)hello.v8_version.len, hello.v8_version.data);
+  snprintf(sandbox, sizeof(sandbox), "%.*s", (int)hello.sandbox.len, hello.sandbox.data);
+  e->ready_ns = clock_monotonic_ns();
+  e->resident_at_ready = e->resident_max = resident_bytes(e);
+  forget_stderr(e);
+  log_event(LOG_LEVEL_DEBUG, "executor_ready", LOG_INT("pid", e->child.pid), LOG_TEXT("v8", v8),
+            LOG_TEXT("sandbox", sandbox), LOG_MS("start_ms", clock_ms(e->ready_ns - e->spawned_ns)),
+            LOG_INT("resident_mb", e->resident_at_ready / (int64_t)MIB));
+  executor_enter(e, EXECUTOR_READY);
 }
 
-static void on_console(struct executor *e, const uint8_t *payload, size_t len)
-{
-    struct wire_console_entry entry;
-    size_t offset = 0;
-    int r;
+static void on_console(struct executor *e, const uint8_t *payload, size_t len) {
+  struct wire_console_entry entry;
+  size_t offset = 0;
+  int r;
 
-    for (;;) {
-        r = wire_console_entry_decode(payload, len, &offset, &entry);
-        if (r == 0)
-            return;
-        if (r < 0) {
-            executor_breach(e, "a CONSOLE message that cannot be read");
-            return;
-        }
-        r = outcome_console(&e->outcome, &entry);
-        if (r == -EOVERFLOW) {
-            executor_breach(e, "more console output than the job's max_output_bytes, %llu",
-                            (unsigned long long)e->job->max_output_bytes);
-            return;
-        }
-        if (r < 0) {
-            executor_go_deaf(e);
-            executor_kill(e, OUTCOME_END_BROKER, "the worker has no memory for the job's output");
-            return;
-        }
+  for (;;) {
+    r = wire_console_entry_decode(payload, len, &offset, &entry);
+    if (r == 0) return;
+    if (r < 0) {
+      executor_breach(e, "a CONSOLE message that cannot be read");
+      return;
     }
-}
-
-static void on_result(struct executor *e, const uint8_t *payload, size_t len)
-{
-    struct wire_result message;
-    int r;
-
-    if (wire_result_decode(payload, len, &message) < 0) {
-        executor_breach(e, "a RESULT message that cannot be read");
-        return;
-    }
-    if (message.has_result && message.result.len > e->options.max_result_bytes) {
-        executor_breach(e, "a result of %zu bytes; max_result_bytes is %llu", message.result.len,
-                        (unsigned long long)e->options.max_result_bytes);
-        return;
-    }
-    r = outcome_from_result(&e->outcome, &message, &e->result);
-    if (r == -EBADMSG) {
-        executor_breach(e, "a RESULT with status %s, which is not an executor's to say",
-                        isoq_status_name(message.status));
-        return;
+    r = outcome_console(&e->outcome, &entry);
+    if (r == -EOVERFLOW) {
+      executor_breach(e, "more console output than the job's max_output_bytes, %llu",
+                      (unsigned long long)e->job->max_output_bytes);
+      return;
     }
     if (r < 0) {
-        executor_go_deaf(e);
-        executor_kill(e, OUTCOME_END_BROKER, "the worker has no memory for the job's result");
-        return;
+      executor_go_deaf(e);
+      executor_kill(e, OUTCOME_END_BROKER, "the worker has no memory for the job's output");
+      return;
     }
-    e->has_result = true;
+  }
 }
 
-static void on_dying(struct executor *e, const uint8_t *payload, size_t len)
-{
-    struct wire_dying dying;
+static void on_result(struct executor *e, const uint8_t *payload, size_t len) {
+  struct wire_result message;
+  int r;
 
-    if (wire_dying_decode(payload, len, &dying) < 0) {
-        executor_breach(e, "a DYING message that cannot be read");
-        return;
-    }
-    e->death.gave_up = true;
-    e->death.gave_up_status = dying.status;
-    snprintf(e->death.message, sizeof(e->death.message), "%s%.*s",
-             dying.status == ISOQ_STATUS_OOM ? "memory: V8 could not get the memory that the script needs: "
-                                             : "V8 gave up: ",
-             (int)dying.why.len, dying.why.data);
-    if (e->state == EXECUTOR_BUSY)
-        executor_enter(e, EXECUTOR_DRAINING);
+  if (wire_result_decode(payload, len, &message) < 0) {
+    executor_breach(e, "a RESULT message that cannot be read");
+    return;
+  }
+  if (message.has_result && message.result.len > e->options.max_result_bytes) {
+    executor_breach(e, "a result of %zu bytes; max_result_bytes is %llu", message.result.len,
+                    (unsigned long long)e->options.max_result_bytes);
+    return;
+  }
+  r = outcome_from_result(&e->outcome, &message, &e->result);
+  if (r == -EBADMSG) {
+    executor_breach(e, "a RESULT with status %s, which is not an executor's to say",
+                    isoq_status_name(message.status));
+    return;
+  }
+  if (r < 0) {
+    executor_go_deaf(e);
+    executor_kill(e, OUTCOME_END_BROKER, "the worker has no memory for the job's result");
+    return;
+  }
+  e->has_result = true;
+}
+
+static void on_dying(struct executor *e, const uint8_t *payload, size_t len) {
+  struct wire_dying dying;
+
+  if (wire_dying_decode(payload, len, &dying) < 0) {
+    executor_breach(e, "a DYING message that cannot be read");
+    return;
+  }
+  e->death.gave_up = true;
+  e->death.gave_up_status = dying.status;
+  snprintf(e->death.message, sizeof(e->death.message), "%s%.*s",
+           dying.status == ISOQ_STATUS_OOM ? "memory: V8 could not get the memory that the script needs: "
+                                           : "V8 gave up: ",
+           (int)dying.why.len, dying.why.data);
+  if (e->state == EXECUTOR_BUSY) executor_enter(e, EXECUTOR_DRAINING);
 }
 
 /* Handles the frames that are whole. */
-static void executor_dispatch(struct executor *e)
-{
-    static void (*const handlers[])(struct executor *, const uint8_t *, size_t) = {
-        [WIRE_HELLO] = on_hello,
-        [WIRE_CONSOLE] = on_console,
-        [WIRE_RESULT] = on_result,
-        [WIRE_DYING] = on_dying,
-    };
-    struct wire_header header;
-    const uint8_t *payload;
-    int r;
+static void executor_dispatch(struct executor *e) {
+  static void (*const handlers[])(struct executor *, const uint8_t *, size_t) = {
+      [WIRE_HELLO] = on_hello,
+      [WIRE_CONSOLE] = on_console,
+      [WIRE_RESULT] = on_result,
+      [WIRE_DYING] = on_dying,
+  };
+  struct wire_header header;
+  const uint8_t *payload;
+  int r;
 
-    while (!e->deaf) {
-        r = inbox_header(&e->inbox, &header);
-        if (r == -EBADMSG)
-            executor_breach(e, "a message of no known type");
-        else if (r < 0)
-            executor_breach(e, "a message longer than its type allows");
-        if (r <= 0 || !executor_admits(e, &header))
-            return;
-        payload = inbox_payload(&e->inbox, &header);
-        if (payload == NULL)
-            return;
-        handlers[header.type](e, payload, header.length);
-        inbox_next(&e->inbox, &header);
-    }
+  while (!e->deaf) {
+    r = inbox_header(&e->inbox, &header);
+    if (r == -EBADMSG)
+      executor_breach(e, "a message of no known type");
+    else if (r < 0)
+      executor_breach(e, "a message longer than its type allows");
+    if (r <= 0 || !executor_admits(e, &header)) return;
+    payload = inbox_payload(&e->inbox, &header);
+    if (payload == NULL) return;
+    handlers[header.type](e, payload, header.length);
+    inbox_next(&e->inbox, &header);
+  }
 }
 
 /* ---- outcomes ---------------------------------------------------------------------------------- */
 
 /* What only the broker can know of a job whose executor told no result. */
-static void measure_from_outside(const struct executor *e, struct job_result *result)
-{
-    int64_t cpu = e->state == EXECUTOR_DRAINING && !e->death.lingers ? e->death.end.cpu_ns : spawn_cpu_ns(&e->child);
-    int64_t resident = e->resident_job_max - e->resident_at_ready;
+static void measure_from_outside(const struct executor *e, struct job_result *result) {
+  int64_t cpu =
+      e->state == EXECUTOR_DRAINING && !e->death.lingers ? e->death.end.cpu_ns : spawn_cpu_ns(&e->child);
+  int64_t resident = e->resident_job_max - e->resident_at_ready;
 
-    result->execution_time_ms = clock_ms(clock_monotonic_ns() - e->job_started_ns);
-    if (cpu >= 0 && e->job_cpu_ns >= 0 && cpu > e->job_cpu_ns)
-        result->cpu_time_ms = clock_ms(cpu - e->job_cpu_ns);
-    result->peak_memory_bytes = resident > 0 ? (uint64_t)resident : 0;
+  result->execution_time_ms = clock_ms(clock_monotonic_ns() - e->job_started_ns);
+  if (cpu >= 0 && e->job_cpu_ns >= 0 && cpu > e->job_cpu_ns)
+    result->cpu_time_ms = clock_ms(cpu - e->job_cpu_ns);
+  result->peak_memory_bytes = resident > 0 ? (uint64_t)resident : 0;
 }
 
 /* Hands the job out with its result: the last thing that its caller does with the executor. */
-static void executor_deliver(struct executor *e, struct job_result *result)
-{
-    struct job *job = e->job;
+static void executor_deliver(struct executor *e, struct job_result *result) {
+  struct job *job = e->job;
 
-    e->job = NULL;
-    outcome_clear(&e->outcome);
-    result->started_at_ms = e->job_started_ms;
-    result->finished_at_ms = clock_real_ms();
-    e->callbacks.done(e->ctx, job, result);
-    job_result_free(result);
+  e->job = NULL;
+  outcome_clear(&e->outcome);
+  result->started_at_ms = e->job_started_ms;
+  result->finished_at_ms = clock_real_ms();
+  e->callbacks.done(e->ctx, job, result);
+  job_result_free(result);
 }
 
-static bool is_clean(const struct executor *e)
-{
-    return (e->result.status == ISOQ_STATUS_OK || e->result.status == ISOQ_STATUS_ERROR) && !e->cancelled;
+static bool is_clean(const struct executor *e) {
+  return (e->result.status == ISOQ_STATUS_OK || e->result.status == ISOQ_STATUS_ERROR) && !e->cancelled;
 }
 
 /* A RESULT has come. What follows depends on how clean the end was. */
-static void executor_settle(struct executor *e)
-{
-    struct job_result result = e->result;
-    bool clean = is_clean(e);
+static void executor_settle(struct executor *e) {
+  struct job_result result = e->result;
+  bool clean = is_clean(e);
 
-    e->result = (struct job_result){0};
-    e->has_result = false;
-    if (e->state == EXECUTOR_BUSY && inbox_left(&e->inbox) > 0)
-        executor_breach(e, "bytes after the RESULT");
-    if (e->state == EXECUTOR_BUSY && e->sent < e->outgoing.len)
-        executor_breach(e, "a RESULT before the JOB was read");
-    if (e->state == EXECUTOR_BUSY && e->deaf)
-        executor_enter(e, EXECUTOR_DRAINING); /* it closed its socket; its death tells why */
-    if (e->state == EXECUTOR_BUSY && !clean)
-        executor_kill(e, OUTCOME_END_RETIRED, "after a job that ended as %s", isoq_status_name(result.status));
-    inbox_rest(&e->inbox);
-    if (e->state == EXECUTOR_BUSY)
-        executor_enter(e, EXECUTOR_READY);
-    executor_deliver(e, &result);
+  e->result = (struct job_result){0};
+  e->has_result = false;
+  if (e->state == EXECUTOR_BUSY && inbox_left(&e->inbox) > 0) executor_breach(e, "bytes after the RESULT");
+  if (e->state == EXECUTOR_BUSY && e->sent < e->outgoing.len)
+    executor_breach(e, "a RESULT before the JOB was read");
+  if (e->state == EXECUTOR_BUSY && e->deaf)
+    executor_enter(e, EXECUTOR_DRAINING); /* it closed its socket; its death tells why */
+  if (e->state == EXECUTOR_BUSY && !clean)
+    executor_kill(e, OUTCOME_END_RETIRED, "after a job that ended as %s", isoq_status_name(result.status));
+  inbox_rest(&e->inbox);
+  if (e->state == EXECUTOR_BUSY) executor_enter(e, EXECUTOR_READY);
+  executor_deliver(e, &result);
 }
 
-static void executor_settle_by_death(struct executor *e)
-{
-    struct job_result result;
+static void executor_settle_by_death(struct executor *e) {
+  struct job_result result;
 
-    outcome_from_death(&e->outcome, &e->death, &result);
-    measure_from_outside(e, &result);
-    executor_deliver(e, &result);
+  outcome_from_death(&e->outcome, &e->death, &result);
+  measure_from_outside(e, &result);
+  executor_deliver(e, &result);
 }
 
 /* ---- input and output -------------------------------------------------------------------------- */
 
 /* Reads and handles what is there, up to `budget` bytes. Calls no owner but `changed`. */
-static void executor_read(struct executor *e, size_t budget)
-{
-    size_t got = 0;
-    int r;
+static void executor_read(struct executor *e, size_t budget) {
+  size_t got = 0;
+  int r;
 
-    while (!e->deaf && got < budget) {
-        r = inbox_fill(&e->inbox, e->child.socket);
-        if (r == -EAGAIN)
-            return;
-        if (r <= 0) {
-            executor_go_deaf(e);
-            if (r == -ENOMEM)
-                executor_kill(e, OUTCOME_END_BROKER, "the worker has no memory for a message of the executor");
-            else if (e->state != EXECUTOR_DRAINING && !e->has_result)
-                executor_enter(e, EXECUTOR_DRAINING); /* its death comes next, or its deadline */
-            return;
-        }
-        got += (size_t)r;
-        executor_dispatch(e);
+  while (!e->deaf && got < budget) {
+    r = inbox_fill(&e->inbox, e->child.socket);
+    if (r == -EAGAIN) return;
+    if (r <= 0) {
+      executor_go_deaf(e);
+      if (r == -ENOMEM)
+        executor_kill(e, OUTCOME_END_BROKER, "the worker has no memory for a message of the executor");
+      else if (e->state != EXECUTOR_DRAINING && !e->has_result)
+        executor_enter(e, EXECUTOR_DRAINING); /* its death comes next, or its deadline */
+      return;
     }
+    got += (size_t)r;
+    executor_dispatch(e);
+  }
 }
 
-static void executor_pump(struct executor *e, size_t budget)
-{
-    enum executor_state before = e->state;
+static void executor_pump(struct executor *e, size_t budget) {
+  enum executor_state before = e->state;
 
-    executor_read(e, budget);
-    if (e->has_result)
-        executor_settle(e);
-    else if (before == EXECUTOR_SPAWNING && e->state == EXECUTOR_READY)
-        e->callbacks.ready(e->ctx);
+  executor_read(e, budget);
+  if (e->has_result)
+    executor_settle(e);
+  else if (before == EXECUTOR_SPAWNING && e->state == EXECUTOR_READY)
+    e->callbacks.ready(e->ctx);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *ctx)
-{
-    (void)fd, (void)what;
-    executor_pump(ctx, PUMP_BYTES);
+static void on_readable(evutil_socket_t fd, short what, void *ctx) {
+  (void)fd, (void)what;
+  executor_pump(ctx, PUMP_BYTES);
 }
 
-static void executor_write(struct executor *e)
-{
-    ssize_t n;
+static void executor_write(struct executor *e) {
+  ssize_t n;
 
-    while (e->sent < e->outgoing.len) {
-        n = send(e->child.socket, e->outgoing.data + e->sent, e->outgoing.len - e->sent, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN) {
-            event_add(e->writable, NULL);
-            return;
-        }
-        if (n < 0)
-            break; /* it is gone: reading finds out, and its death tells why */
-        e->sent += (size_t)n;
+  while (e->sent < e->outgoing.len) {
+    n = send(e->child.socket, e->outgoing.data + e->sent, e->outgoing.len - e->sent, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) {
+      event_add(e->writable, NULL);
+      return;
     }
-    event_del(e->writable);
-    if (e->sent == e->outgoing.len) {
-        wire_buffer_reset(&e->outgoing, KEEP_BYTES);
-        e->sent = 0;
-    }
-}
-
-static void on_writable(evutil_socket_t fd, short what, void *ctx)
-{
-    (void)fd, (void)what;
-    executor_write(ctx);
-}
-
-static int encode_job(struct executor *e, const struct job *job)
-{
-    const struct wire_job message = {
-        .timeout_ms = job->timeout_ms,
-        .cpu_ms = job->cpu_ms,
-        .max_timers = e->options.max_timers,
-        .max_heap_bytes = (uint64_t)job->memory_mb * MIB,
-        .max_output_bytes = job->max_output_bytes,
-        .max_result_bytes = e->options.max_result_bytes,
-        .capture_console = job->capture_console,
-        .code_is_json = true,
-        .has_seed = job->has_seed,
-        .seed = job->seed,
-        .code = {job->code.data, job->code.len},
-        .input = {job->input.data, job->input.len},
-    };
-
-    return wire_job_encode(&e->outgoing, e->sequence + 1, &message);
-}
-
-int executor_run(struct executor *e, struct job *job)
-{
-    int r;
-
-    assert(e->state == EXECUTOR_READY && e->job == NULL);
-    r = encode_job(e, job);
-    if (r < 0) {
-        wire_buffer_free(&e->outgoing);
-        return r;
-    }
+    if (n < 0) break; /* it is gone: reading finds out, and its death tells why */
+    e->sent += (size_t)n;
+  }
+  event_del(e->writable);
+  if (e->sent == e->outgoing.len) {
+    wire_buffer_reset(&e->outgoing, KEEP_BYTES);
     e->sent = 0;
-    e->sequence++;
-    e->jobs++;
-    e->job = job;
-    e->cancelled = false;
-    e->has_result = false;
-    e->resident_job_max = 0;
-    e->job_started_ns = clock_monotonic_ns();
-    e->job_started_ms = clock_real_ms();
-    e->job_cpu_ns = spawn_cpu_ns(&e->child);
-    outcome_begin(&e->outcome, job);
-    executor_enter(e, EXECUTOR_BUSY);
-    executor_write(e);
-    return 0;
+  }
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *ctx) {
+  (void)fd, (void)what;
+  executor_write(ctx);
+}
+
+static int encode_job(struct executor *e, const struct job *job) {
+  const struct wire_job message = {
+      .timeout_ms = job->timeout_ms,
+      .cpu_ms = job->cpu_ms,
+      .max_timers = e->options.max_timers,
+      .max_heap_bytes = (uint64_t)job->memory_mb * MIB,
+      .max_output_bytes = job->max_output_bytes,
+      .max_result_bytes = e->options.max_result_bytes,
+      .capture_console = job->capture_console,
+      .code_is_json = true,
+      .has_seed = job->has_seed,
+      .seed = job->seed,
+      .code = {job->code.data, job->code.len},
+      .input = {job->input.data, job->input.len},
+  };
+
+  return wire_job_encode(&e->outgoing, e->sequence + 1, &message);
+}
+
+int executor_run(struct executor *e, struct job *job) {
+  int r;
+
+  assert(e->state == EXECUTOR_READY && e->job == NULL);
+  r = encode_job(e, job);
+  if (r < 0) {
+    wire_buffer_free(&e->outgoing);
+    return r;
+  }
+  e->sent = 0;
+  e->sequence++;
+  e->jobs++;
+  e->job = job;
+  e->cancelled = false;
+  e->has_result = false;
+  e->resident_job_max = 0;
+  e->job_started_ns = clock_monotonic_ns();
+  e->job_started_ms = clock_real_ms();
+  e->job_cpu_ns = spawn_cpu_ns(&e->child);
+  outcome_begin(&e->outcome, job);
+  executor_enter(e, EXECUTOR_BUSY);
+  executor_write(e);
+  return 0;
 }
 
 /* What it says on stderr before it is ready: the reason, should it fail. */
-static void on_said(evutil_socket_t fd, short what, void *ctx)
-{
-    struct executor *e = ctx;
-    char surplus[512];
-    ssize_t n;
+static void on_said(evutil_socket_t fd, short what, void *ctx) {
+  struct executor *e = ctx;
+  char surplus[512];
+  ssize_t n;
 
-    (void)what;
-    for (;;) {
-        size_t room = LAST_WORDS_SIZE - 1 - e->last_words_len;
+  (void)what;
+  for (;;) {
+    size_t room = LAST_WORDS_SIZE - 1 - e->last_words_len;
 
-        n = read(fd, room > 0 ? e->last_words + e->last_words_len : surplus, room > 0 ? room : sizeof(surplus));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        if (room > 0)
-            e->last_words_len += (size_t)n;
-    }
-    if (n == 0)
-        event_del(e->said);
+    n = read(fd, room > 0 ? e->last_words + e->last_words_len : surplus, room > 0 ? room : sizeof(surplus));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    if (room > 0) e->last_words_len += (size_t)n;
+  }
+  if (n == 0) event_del(e->said);
 }
 
 /* ---- deadlines --------------------------------------------------------------------------------- */
 
-static void on_busy_deadline(struct executor *e)
-{
-    if (e->cancelled)
-        executor_kill(e, OUTCOME_END_CANCELLED,
-                      "cancelled: the script did not stop by itself and its executor was killed");
-    else
-        executor_kill(e, OUTCOME_END_TIMEOUT,
-                      "timeout: the script did not stop within %u ms (timeout_ms) and %u ms of grace; its executor was "
-                      "killed",
-                      e->job->timeout_ms, e->options.grace_ms);
+static void on_busy_deadline(struct executor *e) {
+  if (e->cancelled)
+    executor_kill(e, OUTCOME_END_CANCELLED,
+                  "cancelled: the script did not stop by itself and its executor was killed");
+  else
+    executor_kill(
+        e, OUTCOME_END_TIMEOUT,
+        "timeout: the script did not stop within %u ms (timeout_ms) and %u ms of grace; its executor was "
+        "killed",
+        e->job->timeout_ms, e->options.grace_ms);
 }
 
-static void on_deadline(evutil_socket_t fd, short what, void *ctx)
-{
-    struct executor *e = ctx;
+static void on_deadline(evutil_socket_t fd, short what, void *ctx) {
+  struct executor *e = ctx;
 
-    (void)fd, (void)what;
-    if (clock_monotonic_ns() < e->deadline_ns) { /* the loop's clock is coarse */
-        arm_deadline(e, e->deadline_ns);
-        return;
+  (void)fd, (void)what;
+  if (clock_monotonic_ns() < e->deadline_ns) { /* the loop's clock is coarse */
+    arm_deadline(e, e->deadline_ns);
+    return;
+  }
+  switch (e->state) {
+  case EXECUTOR_SPAWNING:
+    executor_kill(e, OUTCOME_END_START,
+                  "the executor did not get ready within %u ms (executor_start_timeout_ms)",
+                  e->options.start_timeout_ms);
+    break;
+  case EXECUTOR_BUSY:
+    /* If it is us who were late, its RESULT may be there. */
+    executor_read(e, PUMP_BYTES);
+    if (e->has_result)
+      executor_settle(e);
+    else if (e->state == EXECUTOR_BUSY)
+      on_busy_deadline(e);
+    break;
+  case EXECUTOR_DRAINING:
+    if (!e->death.killed) {
+      executor_kill(e, OUTCOME_END_BROKER, "it closed its socket, or said that it was dying, and went on");
+    } else if (e->job != NULL) {
+      e->death.lingers = true;
+      executor_settle_by_death(e);
     }
-    switch (e->state) {
-    case EXECUTOR_SPAWNING:
-        executor_kill(e, OUTCOME_END_START, "it did not get ready within %u ms (executor_start_timeout_ms)",
-                      e->options.start_timeout_ms);
-        break;
-    case EXECUTOR_BUSY:
-        /* If it is us who were late, its RESULT may be there. */
-        executor_read(e, PUMP_BYTES);
-        if (e->has_result)
-            executor_settle(e);
-        else if (e->state == EXECUTOR_BUSY)
-            on_busy_deadline(e);
-        break;
-    case EXECUTOR_DRAINING:
-        if (!e->death.killed) {
-            executor_kill(e, OUTCOME_END_BROKER, "it closed its socket, or said that it was dying, and went on");
-        } else if (e->job != NULL) {
-            e->death.lingers = true;
-            executor_settle_by_death(e);
-        }
-        break;
-    default:
-        break;
-    }
+    break;
+  default: break;
+  }
 }
 
 /* The backstop for memory outside V8's heap, and for processor time (DESIGN 3.3). */
-static void on_watch(evutil_socket_t fd, short what, void *ctx)
-{
-    struct executor *e = ctx;
-    int64_t resident = resident_bytes(e), cpu = spawn_cpu_ns(&e->child);
-    int64_t limit = e->resident_at_ready + (int64_t)((e->job->memory_mb + e->options.memory_slack_mb) * MIB);
-    int64_t cpu_limit = ms_to_ns((int64_t)e->job->cpu_ms + e->options.grace_ms);
+static void on_watch(evutil_socket_t fd, short what, void *ctx) {
+  struct executor *e = ctx;
+  int64_t resident = resident_bytes(e), cpu = spawn_cpu_ns(&e->child);
+  int64_t limit = e->resident_at_ready + (int64_t)((e->job->memory_mb + e->options.memory_slack_mb) * MIB);
+  int64_t cpu_limit = ms_to_ns((int64_t)e->job->cpu_ms + e->options.grace_ms);
 
-    (void)fd, (void)what;
-    if (resident > e->resident_max)
-        e->resident_max = resident;
-    if (resident > e->resident_job_max)
-        e->resident_job_max = resident;
-    if (resident > limit)
-        executor_kill(e, OUTCOME_END_MEMORY,
-                      "memory: resident size %lld MB is over %lld MB (memory_mb %u, %u of slack and the executor's own "
-                      "%lld)",
-                      (long long)(resident / (int64_t)MIB), (long long)(limit / (int64_t)MIB), e->job->memory_mb,
-                      e->options.memory_slack_mb, (long long)(e->resident_at_ready / (int64_t)MIB));
-    else if (e->job->cpu_ms > 0 && cpu >= 0 && e->job_cpu_ns >= 0 && cpu - e->job_cpu_ns > cpu_limit)
-        executor_kill(e, OUTCOME_END_CPU_TIMEOUT,
-                      "cpu_timeout: the script used more than %u ms of processor time (cpu_ms) and its executor was "
-                      "killed",
-                      e->job->cpu_ms);
+  (void)fd, (void)what;
+  if (resident > e->resident_max) e->resident_max = resident;
+  if (resident > e->resident_job_max) e->resident_job_max = resident;
+  if (resident > limit)
+    executor_kill(
+        e, OUTCOME_END_MEMORY,
+        "memory: resident size %lld MB is over %lld MB (memory_mb %u, %u of slack and the executor's own "
+        "%lld)",
+        (long long)(resident / (int64_t)MIB), (long long)(limit / (int64_t)MIB), e->job->memory_mb,
+        e->options.memory_slack_mb, (long long)(e->resident_at_ready / (int64_t)MIB));
+  else if (e->job->cpu_ms > 0 && cpu >= 0 && e->job_cpu_ns >= 0 && cpu - e->job_cpu_ns > cpu_limit)
+    executor_kill(
+        e, OUTCOME_END_CPU_TIMEOUT,
+        "cpu_timeout: the script used more than %u ms of processor time (cpu_ms) and its executor was "
+        "killed",
+        e->job->cpu_ms);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------- */
 
 /* "isoq-executor: sandbox: seccomp: …": its last line without the newline, control characters made blanks. */
-static void last_line(const struct executor *e, char *out, size_t size)
-{
-    const char *end = e->last_words + e->last_words_len, *start;
-    size_t len;
+static void last_line(const struct executor *e, char *out, size_t size) {
+  const char *end = e->last_words + e->last_words_len, *start;
+  size_t len;
 
-    while (end > e->last_words && (unsigned char)end[-1] <= ' ')
-        end--;
-    for (start = end; start > e->last_words && start[-1] != '\n';)
-        start--;
-    len = (size_t)(end - start) < size - 1 ? (size_t)(end - start) : size - 1;
-    memcpy(out, start, len);
-    out[len] = '\0';
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)out[i] < ' ')
-            out[i] = ' ';
+  while (end > e->last_words && (unsigned char)end[-1] <= ' ')
+    end--;
+  for (start = end; start > e->last_words && start[-1] != '\n';)
+    start--;
+  len = (size_t)(end - start) < size - 1 ? (size_t)(end - start) : size - 1;
+  memcpy(out, start, len);
+  out[len] = '\0';
+  for (size_t i = 0; i < len; i++)
+    if ((unsigned char)out[i] < ' ') out[i] = ' ';
 }
 
 /* One line for each death. */
-static void executor_obituary(struct executor *e)
-{
-    enum outcome_end end = outcome_classify(&e->death);
-    char how[64], said[512];
+static void executor_obituary(struct executor *e) {
+  enum outcome_end end = outcome_classify(&e->death);
+  char how[64], said[512];
 
-    outcome_describe(&e->death, how, sizeof(how));
-    last_line(e, said, sizeof(said));
-    if (e->death.before_ready && !e->death.killed)
-        snprintf(e->death.message, sizeof(e->death.message), "%s (%s)",
-                 said[0] != '\0' ? said : "it ended before it was ready and said nothing", how);
-    log_event((enum log_level)outcome_end_log_level(end), "executor_death", LOG_INT("pid", e->child.pid),
-              LOG_TEXT("kind", outcome_end_name(end)), LOG_TEXT("end", how), LOG_TEXT("why", e->death.message),
-              LOG_TEXT("job", e->job != NULL ? e->job->id : ""), LOG_INT("jobs", e->jobs),
-              LOG_MS("lived_ms", clock_ms(clock_monotonic_ns() - e->spawned_ns)),
-              LOG_INT("resident_mb", (e->resident_max > 0 ? e->resident_max : 0) / (int64_t)MIB));
+  outcome_describe(&e->death, how, sizeof(how));
+  last_line(e, said, sizeof(said));
+  if (e->death.before_ready && !e->death.killed)
+    snprintf(e->death.message, sizeof(e->death.message), "%s (%s)",
+             said[0] != '\0' ? said : "the executor ended before it was ready and said nothing", how);
+  log_event((enum log_level)outcome_end_log_level(end), "executor_death", LOG_INT("pid", e->child.pid),
+            LOG_TEXT("kind", outcome_end_name(end)), LOG_TEXT("end", how), LOG_TEXT("why", e->death.message),
+            LOG_TEXT("job", e->job != NULL ? e->job->id : ""), LOG_INT("jobs", e->jobs),
+            LOG_MS("lived_ms", clock_ms(clock_monotonic_ns() - e->spawned_ns)),
+            LOG_INT("resident_mb", (e->resident_max > 0 ? e->resident_max : 0) / (int64_t)MIB));
 }
 
-static void on_ended(evutil_socket_t fd, short what, void *ctx)
-{
-    struct executor *e = ctx;
+static void on_ended(evutil_socket_t fd, short what, void *ctx) {
+  struct executor *e = ctx;
 
-    (void)fd, (void)what;
-    if (spawn_reap(&e->child, &e->death.end) == -EAGAIN)
-        return;
-    /* No READY from here on, whatever the socket still holds. */
-    if (e->state != EXECUTOR_DRAINING)
-        executor_enter(e, EXECUTOR_DRAINING);
-    if (e->said != NULL)
-        on_said(e->child.stderr_fd, 0, e);
-    executor_read(e, SIZE_MAX);
-    e->death.lingers = false;
-    e->death.before_ready = e->ready_ns == 0;
-    event_del(e->ended);
-    executor_go_deaf(e);
-    executor_obituary(e);
-    if (e->has_result)
-        executor_settle(e);
-    else if (e->job != NULL)
-        executor_settle_by_death(e);
-    executor_enter(e, EXECUTOR_DEAD);
-    e->callbacks.dead(e->ctx);
+  (void)fd, (void)what;
+  if (spawn_reap(&e->child, &e->death.end) == -EAGAIN) return;
+  /* No READY from here on, whatever the socket still holds. */
+  if (e->state != EXECUTOR_DRAINING) executor_enter(e, EXECUTOR_DRAINING);
+  if (e->said != NULL) on_said(e->child.stderr_fd, 0, e);
+  executor_read(e, SIZE_MAX);
+  e->death.lingers = false;
+  e->death.before_ready = e->ready_ns == 0;
+  event_del(e->ended);
+  executor_go_deaf(e);
+  executor_obituary(e);
+  if (e->has_result)
+    executor_settle(e);
+  else if (e->job != NULL)
+    executor_settle_by_death(e);
+  executor_enter(e, EXECUTOR_DEAD);
+  e->callbacks.dead(e->ctx);
 }
 
 /* ---- making and freeing ------------------------------------------------------------------------ */
 
-static int make_events(struct executor *e)
-{
-    e->readable = event_new(e->base, e->child.socket, EV_READ | EV_PERSIST, on_readable, e);
-    e->writable = event_new(e->base, e->child.socket, EV_WRITE | EV_PERSIST, on_writable, e);
-    e->ended = event_new(e->base, e->child.pidfd, EV_READ | EV_PERSIST, on_ended, e);
-    e->deadline = event_new(e->base, -1, 0, on_deadline, e);
-    e->watch = event_new(e->base, -1, EV_PERSIST, on_watch, e);
-    if (e->readable == NULL || e->writable == NULL || e->ended == NULL || e->deadline == NULL || e->watch == NULL)
-        return -ENOMEM;
-    if (e->child.stderr_fd >= 0) {
-        e->said = event_new(e->base, e->child.stderr_fd, EV_READ | EV_PERSIST, on_said, e);
-        if (e->said == NULL || event_add(e->said, NULL) < 0)
-            return -ENOMEM;
-    }
-    if (event_add(e->readable, NULL) < 0 || event_add(e->ended, NULL) < 0)
-        return -ENOMEM;
-    return 0;
+static int make_events(struct executor *e) {
+  e->readable = event_new(e->base, e->child.socket, EV_READ | EV_PERSIST, on_readable, e);
+  e->writable = event_new(e->base, e->child.socket, EV_WRITE | EV_PERSIST, on_writable, e);
+  e->ended = event_new(e->base, e->child.pidfd, EV_READ | EV_PERSIST, on_ended, e);
+  e->deadline = event_new(e->base, -1, 0, on_deadline, e);
+  e->watch = event_new(e->base, -1, EV_PERSIST, on_watch, e);
+  if (e->readable == NULL || e->writable == NULL || e->ended == NULL || e->deadline == NULL ||
+      e->watch == NULL)
+    return -ENOMEM;
+  if (e->child.stderr_fd >= 0) {
+    e->said = event_new(e->base, e->child.stderr_fd, EV_READ | EV_PERSIST, on_said, e);
+    if (e->said == NULL || event_add(e->said, NULL) < 0) return -ENOMEM;
+  }
+  if (event_add(e->readable, NULL) < 0 || event_add(e->ended, NULL) < 0) return -ENOMEM;
+  return 0;
 }
 
 int executor_new(struct event_base *base, const struct executor_options *options,
                  const struct executor_callbacks *callbacks, void *ctx, struct executor **out, char *error,
-                 size_t error_size)
-{
-    const struct executor_faults *faults = options->faults;
-    struct executor *e = calloc(1, sizeof(*e));
-    int r;
+                 size_t error_size) {
+  const struct executor_faults *faults = options->faults;
+  struct executor *e = calloc(1, sizeof(*e));
+  int r;
 
-    if (e == NULL)
-        return -ENOMEM;
-    e->base = base;
-    e->options = *options;
-    e->callbacks = *callbacks;
-    e->ctx = ctx;
-    e->child = (struct spawn_child){.pid = -1, .pidfd = -1, .socket = -1, .stderr_fd = -1, .statm_fd = -1};
-    r = (faults != NULL && faults->start != NULL ? faults->start : spawn_start)(options->path, options->unlocked,
-                                                                                 &e->child, error, error_size);
-    if (r < 0)
-        goto out;
-    e->options.path = NULL;
-    e->spawned_ns = clock_monotonic_ns();
-    r = make_events(e);
-    if (r < 0) {
-        snprintf(error, error_size, "out of memory");
-        goto out;
-    }
-    executor_enter(e, EXECUTOR_SPAWNING);
-    *out = e;
-    return 0;
+  if (e == NULL) return -ENOMEM;
+  e->base = base;
+  e->options = *options;
+  e->callbacks = *callbacks;
+  e->ctx = ctx;
+  e->child = (struct spawn_child){.pid = -1, .pidfd = -1, .socket = -1, .stderr_fd = -1, .statm_fd = -1};
+  r = (faults != NULL && faults->start != NULL ? faults->start : spawn_start)(
+      options->path, options->unlocked, &e->child, error, error_size);
+  if (r < 0) goto out;
+  e->options.path = NULL;
+  e->spawned_ns = clock_monotonic_ns();
+  r = make_events(e);
+  if (r < 0) {
+    snprintf(error, error_size, "out of memory");
+    goto out;
+  }
+  executor_enter(e, EXECUTOR_SPAWNING);
+  *out = e;
+  return 0;
 
 out:
-    executor_free(e);
-    return r;
+  executor_free(e);
+  return r;
 }
 
 /* Kills without a farewell. A process that cannot die within the time is left to init. */
-static void put_down(struct executor *e)
-{
-    struct pollfd ended = {.fd = e->child.pidfd, .events = POLLIN};
-    int r;
+static void put_down(struct executor *e) {
+  struct pollfd ended = {.fd = e->child.pidfd, .events = POLLIN};
+  int r;
 
-    spawn_signal(&e->child, SIGKILL);
-    do
-        r = poll(&ended, 1, LINGER_MS);
-    while (r < 0 && errno == EINTR);
-    if (r > 0)
-        spawn_reap(&e->child, &e->death.end);
+  spawn_signal(&e->child, SIGKILL);
+  do
+    r = poll(&ended, 1, LINGER_MS);
+  while (r < 0 && errno == EINTR);
+  if (r > 0) spawn_reap(&e->child, &e->death.end);
 }
 
-void executor_free(struct executor *e)
-{
-    struct event *events[] = {e->readable, e->writable, e->said, e->ended, e->deadline, e->watch};
+void executor_free(struct executor *e) {
+  struct event *events[] = {e->readable, e->writable, e->said, e->ended, e->deadline, e->watch};
 
-    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
-        if (events[i] != NULL)
-            event_free(events[i]);
-    if (e->state != EXECUTOR_DEAD && e->child.pid > 0)
-        put_down(e);
-    spawn_close(&e->child);
-    inbox_free(&e->inbox);
-    wire_buffer_free(&e->outgoing);
-    outcome_clear(&e->outcome);
-    job_result_free(&e->result);
-    free(e);
+  for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+    if (events[i] != NULL) event_free(events[i]);
+  if (e->state != EXECUTOR_DEAD && e->child.pid > 0) put_down(e);
+  spawn_close(&e->child);
+  inbox_free(&e->inbox);
+  wire_buffer_free(&e->outgoing);
+  outcome_clear(&e->outcome);
+  job_result_free(&e->result);
+  free(e);
 }

@@ -6,9 +6,10 @@
  *         │                         │                  │
  *         └───── kill, a broken rule, end of stream, RESULT of an unclean job ─────▶ DRAINING ──▶ DEAD
  *
- * Owns the process, its descriptors, its timers, and the job while it runs. DRAINING: no job is given any more, the
- * process is about to end; a job that is still inside gets its outcome from what the socket still holds, else from the
- * death. Messages permitted in each state are a table in executor.c, and whatever breaks it costs this executor only.
+ * Owns the process, its descriptors, its timers, and the job while it runs. DRAINING: no job is given any
+ * more, the process is about to end; a job that is still inside gets its outcome from what the socket still
+ * holds, else from the death. Messages permitted in each state are a table in executor.c, and whatever breaks
+ * it costs this executor only.
  *
  * Callbacks come from the event loop, never from within a call of this header, except `changed`.
  */
@@ -28,40 +29,41 @@ struct job;
 struct job_result;
 
 enum executor_state {
-    EXECUTOR_SPAWNING,
-    EXECUTOR_READY,
-    EXECUTOR_BUSY,
-    EXECUTOR_DRAINING,
-    EXECUTOR_DEAD,
-    EXECUTOR_STATES
+  EXECUTOR_SPAWNING,
+  EXECUTOR_READY,
+  EXECUTOR_BUSY,
+  EXECUTOR_DRAINING,
+  EXECUTOR_DEAD,
+  EXECUTOR_STATES
 };
 
 /* What a test may replace. NULL members: the real thing. */
 struct executor_faults {
-    int (*start)(const char *path, bool unlocked, struct spawn_child *out, char *error, size_t error_size);
-    int64_t (*resident_bytes)(const struct spawn_child *child);
-    void (*signal)(const struct spawn_child *child, int signal);
+  int (*start)(const char *path, bool unlocked, struct spawn_child *out, char *error, size_t error_size);
+  int64_t (*resident_bytes)(const struct spawn_child *child);
+  void (*signal)(const struct spawn_child *child, int signal);
 };
 
 struct executor_options {
-    const char *path; /* borrowed, for executor_new() */
-    bool unlocked;    /* one that is not locked down is accepted only then */
-    uint32_t grace_ms, start_timeout_ms, memory_slack_mb, max_timers;
-    uint64_t max_result_bytes;
-    const struct executor_faults *faults; /* may be NULL */
+  const char *path; /* borrowed, for executor_new() */
+  bool unlocked;    /* one that is not locked down is accepted only then */
+  uint32_t grace_ms, start_timeout_ms, memory_slack_mb, max_timers;
+  uint64_t max_result_bytes;
+  const struct executor_faults *faults; /* may be NULL */
 };
 
 struct executor_callbacks {
-    /* The state is `to` now: for counting; must not call back. */
-    void (*changed)(void *ctx, enum executor_state from, enum executor_state to);
-    void (*ready)(void *ctx);
-    /*
-     * The job that executor_run() took has its outcome; it is the callee's again. The state is READY (a job may be
-     * given at once) or DRAINING. Contents of `result` may be moved out by zeroing it; the rest is freed on return.
-     */
-    void (*done)(void *ctx, struct job *job, struct job_result *result);
-    /* The process is gone and logged, and has no job. The callee frees the executor. */
-    void (*dead)(void *ctx);
+  /* The state is `to` now: for counting; must not call back. */
+  void (*changed)(void *ctx, enum executor_state from, enum executor_state to);
+  void (*ready)(void *ctx);
+  /*
+   * The job that executor_run() took has its outcome; it is the callee's again. The state is READY (a job may
+   * be given at once) or DRAINING. Contents of `result` may be moved out by zeroing it; the rest is freed on
+   * return.
+   */
+  void (*done)(void *ctx, struct job *job, struct job_result *result);
+  /* The process is gone and logged, and has no job. The callee frees the executor. */
+  void (*dead)(void *ctx);
 };
 
 /* Starts the process. 0, or a negative errno with what failed in `error`. */
@@ -86,7 +88,7 @@ struct job *executor_abandon(struct executor *executor);
 
 enum executor_state executor_state(const struct executor *executor);
 const struct job *executor_job(const struct executor *executor);
-uint32_t executor_jobs(const struct executor *executor); /* given to it so far */
+uint32_t executor_jobs(const struct executor *executor);    /* given to it so far */
 int64_t executor_ready_ms(const struct executor *executor); /* since it got ready; -1: it never did */
 pid_t executor_pid(const struct executor *executor);
 

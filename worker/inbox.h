@@ -1,6 +1,6 @@
 /*
- * What has arrived from one executor: a buffer that holds whole frames in place, so that a result is copied once, and
- * that never grows faster than bytes come in, whatever length a header announces.
+ * What has arrived from one executor: a buffer that holds whole frames in place, so that a result is copied
+ * once, and that never grows faster than bytes come in, whatever length a header announces.
  */
 #ifndef ISOQ_WORKER_INBOX_H
 #define ISOQ_WORKER_INBOX_H
@@ -11,9 +11,9 @@
 #include "worker/wire.h"
 
 struct inbox {
-    uint8_t *data;
-    size_t start, end, capacity; /* what is unread is data[start..end) */
-    size_t need;                 /* length of the frame that inbox_payload() asked for and is not whole yet */
+  uint8_t *data;
+  size_t start, end, capacity; /* what is unread is data[start..end) */
+  size_t need;                 /* length of the frame that inbox_payload() asked for and is not whole yet */
 };
 
 void inbox_free(struct inbox *inbox);
@@ -21,7 +21,8 @@ void inbox_free(struct inbox *inbox);
 /* One read(2). Bytes read; 0 at the end of the stream; -EAGAIN, -ENOMEM or what read() said. */
 int inbox_fill(struct inbox *inbox, int fd);
 
-/* 1: `*out` is the header of the next frame. 0: more must come first. -EBADMSG or -EMSGSIZE as the codec says. */
+/* 1: `*out` is the header of the next frame. 0: more must come first. -EBADMSG or -EMSGSIZE as the codec
+ * says. */
 int inbox_header(const struct inbox *inbox, struct wire_header *out);
 
 /* The payload of that frame once all of it is there (until the next inbox_ call), else NULL. */

@@ -1,6 +1,6 @@
 /*
- * A pool of one. What differs from a worker is patience: an executor that does not start is tried once, since a person
- * is waiting for the reason.
+ * A pool of one. What differs from a worker is patience: an executor that does not start is tried once, since
+ * a person is waiting for the reason.
  */
 #include "worker/local.h"
 
@@ -17,116 +17,102 @@
 #include "worker/settings.h"
 
 struct local {
-    struct event_base *base;
-    struct pool *pool;
-    const struct job *job;
-    struct job_result *out;
-    bool finished, failed, interrupted;
-    char *error;
-    size_t error_size;
+  struct event_base *base;
+  struct pool *pool;
+  const struct job *job;
+  struct job_result *out;
+  bool finished, failed, interrupted;
+  char *error;
+  size_t error_size;
 };
 
-static void stop(struct local *local)
-{
-    event_base_loopbreak(local->base);
+static void stop(struct local *local) {
+  event_base_loopbreak(local->base);
 }
 
-static void on_done(void *ctx, struct job *job, struct job_result *result)
-{
-    struct local *local = ctx;
+static void on_done(void *ctx, struct job *job, struct job_result *result) {
+  struct local *local = ctx;
 
-    (void)job; /* the caller has it */
-    *local->out = *result;
-    *result = (struct job_result){0};
-    local->finished = true;
-    stop(local);
+  (void)job; /* the caller has it */
+  *local->out = *result;
+  *result = (struct job_result){0};
+  local->finished = true;
+  stop(local);
 }
 
-static void on_trouble(void *ctx, const char *why, int64_t retry_ms)
-{
-    struct local *local = ctx;
+static void on_trouble(void *ctx, const char *why, int64_t retry_ms) {
+  struct local *local = ctx;
 
-    (void)retry_ms;
-    snprintf(local->error, local->error_size, "%s", why);
-    local->failed = true;
-    stop(local);
+  (void)retry_ms;
+  snprintf(local->error, local->error_size, "%s", why);
+  local->failed = true;
+  stop(local);
 }
 
-static void on_signal(evutil_socket_t signal, short what, void *ctx)
-{
-    struct local *local = ctx;
+static void on_signal(evutil_socket_t signal, short what, void *ctx) {
+  struct local *local = ctx;
 
-    (void)signal, (void)what;
-    if (local->interrupted)
-        stop(local);
-    local->interrupted = true;
-    pool_cancel(local->pool, local->job->id);
+  (void)signal, (void)what;
+  if (local->interrupted) stop(local);
+  local->interrupted = true;
+  pool_cancel(local->pool, local->job->id);
 }
 
-static void keep_job(void *ctx, struct job *job)
-{
-    (void)ctx, (void)job;
+static void keep_job(void *ctx, struct job *job) {
+  (void)ctx, (void)job;
 }
 
 /* Runs the loop until the job has its result, or there is nothing to wait for. */
-static int run(struct local *local, struct job *job)
-{
-    struct event *events[] = {
-        evsignal_new(local->base, SIGINT, on_signal, local),
-        evsignal_new(local->base, SIGTERM, on_signal, local),
-    };
-    int r = 0;
+static int run(struct local *local, struct job *job) {
+  struct event *events[] = {
+      evsignal_new(local->base, SIGINT, on_signal, local),
+      evsignal_new(local->base, SIGTERM, on_signal, local),
+  };
+  int r = 0;
 
-    for (size_t i = 0; i < 2; i++)
-        if (events[i] == NULL || event_add(events[i], NULL) < 0)
-            r = -ENOMEM;
-    if (r == 0)
-        r = pool_submit(local->pool, job);
-    if (r == 0 && !local->failed)
-        event_base_dispatch(local->base);
-    for (size_t i = 0; i < 2; i++)
-        if (events[i] != NULL)
-            event_free(events[i]);
-    if (r < 0) {
-        snprintf(local->error, local->error_size, "out of memory");
-    } else if (!local->finished) {
-        r = local->failed ? -EIO : -EINTR;
-        if (r == -EINTR)
-            snprintf(local->error, local->error_size, "interrupted");
-    }
-    return r;
+  for (size_t i = 0; i < 2; i++)
+    if (events[i] == NULL || event_add(events[i], NULL) < 0) r = -ENOMEM;
+  if (r == 0) r = pool_submit(local->pool, job);
+  if (r == 0 && !local->failed) event_base_dispatch(local->base);
+  for (size_t i = 0; i < 2; i++)
+    if (events[i] != NULL) event_free(events[i]);
+  if (r < 0) {
+    snprintf(local->error, local->error_size, "out of memory");
+  } else if (!local->finished) {
+    r = local->failed ? -EIO : -EINTR;
+    if (r == -EINTR) snprintf(local->error, local->error_size, "interrupted");
+  }
+  return r;
 }
 
-int local_run(const struct config *config, struct job *job, struct job_result *out, char *error, size_t error_size)
-{
-    struct local local = {.job = job, .error = error, .error_size = error_size};
-    const struct pool_callbacks callbacks = {.ctx = &local, .done = on_done, .trouble = on_trouble};
-    struct job_result result = {0};
-    struct pool_options options;
-    int r;
+int local_run(const struct config *config, struct job *job, struct job_result *out, char *error,
+              size_t error_size) {
+  struct local local = {.job = job, .error = error, .error_size = error_size};
+  const struct pool_callbacks callbacks = {.ctx = &local, .done = on_done, .trouble = on_trouble};
+  struct job_result result = {0};
+  struct pool_options options;
+  int r;
 
-    if (job->error != NULL) {
-        r = outcome_from_invalid(job, out);
-        if (r < 0)
-            snprintf(error, error_size, "out of memory");
-        return r;
-    }
-    settings_pool(config, &options);
-    options.executors = 1;
-    local.out = &result;
-    local.base = event_base_new();
-    if (local.base == NULL) {
-        snprintf(error, error_size, "cannot make an event loop");
-        return -ENOMEM;
-    }
-    r = pool_new(local.base, &options, &callbacks, &local.pool, error, error_size);
-    if (r == 0) {
-        r = run(&local, job);
-        pool_take_back(local.pool, keep_job, NULL);
-        pool_free(local.pool);
-    }
-    event_base_free(local.base);
-    if (r == 0)
-        *out = result;
+  if (job->error != NULL) {
+    r = outcome_from_invalid(job, out);
+    if (r < 0) snprintf(error, error_size, "out of memory");
     return r;
+  }
+  settings_pool(config, &options);
+  options.executors = 1;
+  local.out = &result;
+  local.base = event_base_new();
+  if (local.base == NULL) {
+    snprintf(error, error_size, "cannot make an event loop");
+    return -ENOMEM;
+  }
+  r = pool_new(local.base, &options, &callbacks, &local.pool, error, error_size);
+  if (r == 0) {
+    r = run(&local, job);
+    pool_take_back(local.pool, keep_job, NULL);
+    pool_free(local.pool);
+  }
+  event_base_free(local.base);
+  if (r == 0) *out = result;
+  return r;
 }

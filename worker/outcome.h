@@ -1,5 +1,6 @@
 /*
- * From what an executor said, and how it died, to the one outcome of a job. Pure: no process, no clock, no log.
+ * From what an executor said, and how it died, to the one outcome of a job. Pure: no process, no clock, no
+ * log.
  *
  * Owns the console entries of the job that runs, until they move into its result.
  */
@@ -18,44 +19,44 @@
 struct job;
 
 /*
- * How an executor ended: X(name, text for log and counters, the job's status, the error's name, log level). The
- * first ones are our own doing.
+ * How an executor ended: X(name, text for log and counters, the job's status, the error's name, log level).
+ * The first ones are our own doing.
  */
-#define OUTCOME_END_LIST(X)                                                                        \
-    X(RETIRED, "retired", CANCELLED, "CancelledError", DEBUG) /* it was replaced, or not needed */ \
-    X(START, "start", CRASHED, "CrashError", WARN)            /* it never got ready */             \
-    X(TIMEOUT, "timeout", TIMEOUT, "TimeoutError", INFO)                                           \
-    X(CPU_TIMEOUT, "cpu_timeout", CPU_TIMEOUT, "TimeoutError", INFO)                               \
-    X(MEMORY, "memory", OOM, "MemoryError", INFO) /* resident size */                              \
-    X(CANCELLED, "cancelled", CANCELLED, "CancelledError", INFO)                                   \
-    X(PROTOCOL, "protocol", CRASHED, "CrashError", WARN) /* it broke a rule of the wire */         \
-    X(BROKER, "broker", CRASHED, "CrashError", WARN)     /* we could not go on with it */          \
-    /* and these it did itself */                                                                  \
-    X(OOM, "oom", OOM, "MemoryError", INFO)                                                        \
-    X(GAVE_UP, "gave_up", CRASHED, "CrashError", WARN) /* V8, for another reason */                \
-    X(SANDBOX, "sandbox", SANDBOX_VIOLATION, "SandboxError", WARN)                                 \
-    X(SIGNAL, "signal", CRASHED, "CrashError", WARN)                                               \
-    X(EXIT, "exit", CRASHED, "CrashError", WARN)
+#define OUTCOME_END_LIST(X)                                                                                  \
+  X(RETIRED, "retired", CANCELLED, "CancelledError", DEBUG) /* it was replaced, or not needed */             \
+  X(START, "start", CRASHED, "CrashError", WARN)            /* it never got ready */                         \
+  X(TIMEOUT, "timeout", TIMEOUT, "TimeoutError", INFO)                                                       \
+  X(CPU_TIMEOUT, "cpu_timeout", CPU_TIMEOUT, "TimeoutError", INFO)                                           \
+  X(MEMORY, "memory", OOM, "MemoryError", INFO) /* resident size */                                          \
+  X(CANCELLED, "cancelled", CANCELLED, "CancelledError", INFO)                                               \
+  X(PROTOCOL, "protocol", CRASHED, "CrashError", WARN) /* it broke a rule of the wire */                     \
+  X(BROKER, "broker", CRASHED, "CrashError", WARN)     /* we could not go on with it */                      \
+  /* and these it did itself */                                                                              \
+  X(OOM, "oom", OOM, "MemoryError", INFO)                                                                    \
+  X(GAVE_UP, "gave_up", CRASHED, "CrashError", WARN) /* V8, for another reason */                            \
+  X(SANDBOX, "sandbox", SANDBOX_VIOLATION, "SandboxError", WARN)                                             \
+  X(SIGNAL, "signal", CRASHED, "CrashError", WARN)                                                           \
+  X(EXIT, "exit", CRASHED, "CrashError", WARN)
 
 enum outcome_end {
 #define X(name, text, status, error_name, level) OUTCOME_END_##name,
-    OUTCOME_END_LIST(X)
+  OUTCOME_END_LIST(X)
 #undef X
-        OUTCOME_END_COUNT
+  OUTCOME_END_COUNT
 };
 
 #define OUTCOME_MESSAGE_SIZE 768
 
 /* All that is known of one death. */
 struct outcome_death {
-    bool before_ready;                  /* it had not said HELLO */
-    bool killed;                        /* by us, for kill_reason: RETIRED to BROKER */
-    enum outcome_end kill_reason;
-    char message[OUTCOME_MESSAGE_SIZE]; /* for the reader of the result; "" gives a general one */
-    bool gave_up;                       /* a DYING frame came */
-    enum isoq_status gave_up_status;
-    bool lingers;                       /* it is not gone: SIGKILL did nothing for long; `end` is empty */
-    struct spawn_end end;
+  bool before_ready; /* it had not said HELLO */
+  bool killed;       /* by us, for kill_reason: RETIRED to BROKER */
+  enum outcome_end kill_reason;
+  char message[OUTCOME_MESSAGE_SIZE]; /* for the reader of the result; "" gives a general one */
+  bool gave_up;                       /* a DYING frame came */
+  enum isoq_status gave_up_status;
+  bool lingers; /* it is not gone: SIGKILL did nothing for long; `end` is empty */
+  struct spawn_end end;
 };
 
 const char *outcome_end_name(enum outcome_end end);
@@ -73,15 +74,16 @@ void outcome_describe(const struct outcome_death *death, char *out, size_t size)
 /* Above max_output_bytes: what an executor may send in good faith (the entries that say where the cut is). */
 #define OUTCOME_OUTPUT_SLACK_BYTES (64u * 1024)
 
-/* Entries beyond these are dropped, and the stream counts as truncated: an empty line costs us 70 times its size. */
+/* Entries beyond these are dropped, and the stream counts as truncated: an empty line costs us 70 times its
+ * size. */
 #define OUTCOME_ENTRIES_MAX ((size_t)256 * 1024)
 
 struct outcome {
-    uint64_t limit_bytes;
-    uint64_t bytes; /* texts and their newlines */
-    struct result_console_entry *console;
-    size_t count, capacity;
-    bool stdout_truncated, stderr_truncated;
+  uint64_t limit_bytes;
+  uint64_t bytes; /* texts and their newlines */
+  struct result_console_entry *console;
+  size_t count, capacity;
+  bool stdout_truncated, stderr_truncated;
 };
 
 void outcome_begin(struct outcome *outcome, const struct job *job);
@@ -91,8 +93,9 @@ void outcome_clear(struct outcome *outcome);
 int outcome_console(struct outcome *outcome, const struct wire_console_entry *entry);
 
 /*
- * The result as its executor tells it; takes the console. -EBADMSG: no executor may claim that status; -ENOMEM.
- * Both leave everything as it was. A failure always has an error and never a result, success the other way round.
+ * The result as its executor tells it; takes the console. -EBADMSG: no executor may claim that status;
+ * -ENOMEM. Both leave everything as it was. A failure always has an error and never a result, success the
+ * other way round.
  */
 int outcome_from_result(struct outcome *outcome, const struct wire_result *message, struct job_result *out);
 

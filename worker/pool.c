@@ -1,19 +1,23 @@
 /*
- * Which executor runs which job. A member is one executor and what the pool knows of it; there are `executors` members
- * that are not ending, and any number of ending ones that wait for their process to be gone. So a replacement starts
- * while the old process is still being torn down.
+ * Which executor runs which job. A member is one executor and what the pool knows of it; there are
+ * `executors` members that are not ending, and any number of ending ones that wait for their process to be
+ * gone. So a replacement starts while the old process is still being torn down.
  *
- * Jobs wait in one line. pool_dispatch() walks it from its head whenever something changed, and gives each job an idle
- * executor of its tenant, else one that has served nobody, else leaves it to one that is starting. When none of these is
- * left, the executor that was idle for longest, and so belongs to another tenant, is replaced. A job may overtake only
- * those which nothing idle could serve.
+ * Jobs wait in one line. pool_dispatch() walks it from its head whenever something changed, and gives each
+ * job an idle executor of its tenant, else one that has served nobody, else leaves it to one that is
+ * starting. When none of these is left, the executor that was idle for longest, and so belongs to another
+ * tenant, is replaced. A job may overtake only those which nothing idle could serve.
  *
- * An executor that dies before it did anything useful must not be started again in a tight loop: such ends are
- * counted, and delay the next start (100 ms doubling to 10 s, jittered). While they go on, one executor is tried at a
- * time, and pool_trouble() says why.
+ * An executor that has served its number of jobs is worn: one more is started, and the worn one goes on
+ * working until that one is ready (or until it has served twice its number). So a planned replacement costs
+ * no time, only, for a moment, one process more; no more than `executors` jobs run at once.
  *
- * `done` is called from the event loop only. Outcomes that the pool makes itself (a waiting job is cancelled) go
- * through a list and an event, so that nobody's pool_submit() or pool_cancel() calls him back.
+ * An executor that dies before it did anything useful must not be started again in a tight loop: such ends
+ * are counted, and delay the next start (100 ms doubling to 10 s, jittered). While they go on, one executor
+ * is tried at a time, and pool_trouble() says why.
+ *
+ * `done` is called from the event loop only. Outcomes that the pool makes itself (a waiting job is cancelled)
+ * go through a list and an event, so that nobody's pool_submit() or pool_cancel() calls him back.
  */
 #include "worker/pool.h"
 
@@ -34,99 +38,94 @@
 #define LIVED_MS 1000 /* an executor that was ready for so long did start properly */
 
 struct waiter {
-    TAILQ_ENTRY(waiter) entry;
-    struct job *job;
-    int64_t since_ns;
-    struct job_result result; /* in pool->settled only */
+  TAILQ_ENTRY(waiter) entry;
+  struct job *job;
+  int64_t since_ns;
+  struct job_result result; /* in pool->settled only */
 };
 TAILQ_HEAD(waiters, waiter);
 
 struct member {
-    LIST_ENTRY(member) entry;
-    struct pool *pool;
-    struct executor *executor;
-    bool has_tenant;
-    char tenant[JOB_TENANT_MAX + 1];
-    int64_t idle_since_ns;
-    double queued_ms; /* of its job */
+  LIST_ENTRY(member) entry;
+  struct pool *pool;
+  struct executor *executor;
+  bool worn, has_tenant;
+  char tenant[JOB_TENANT_MAX + 1];
+  int64_t idle_since_ns;
+  double queued_ms; /* of its job */
 };
 
 struct pool {
-    struct event_base *base;
-    struct pool_options options;
-    struct pool_callbacks callbacks;
-    struct executor_options executor_options;
-    char path[SPAWN_PATH_SIZE];
-    char worker[sizeof(((struct job_result *)0)->worker)];
+  struct event_base *base;
+  struct pool_options options;
+  struct pool_callbacks callbacks;
+  struct executor_options executor_options;
+  char path[SPAWN_PATH_SIZE];
+  char worker[sizeof(((struct job_result *)0)->worker)];
 
-    LIST_HEAD(, member) members;
-    unsigned by_state[EXECUTOR_STATES]; /* members */
+  LIST_HEAD(, member) members;
+  unsigned by_state[EXECUTOR_STATES]; /* members */
+  unsigned worn;                      /* of those that are ready or busy */
 
-    struct waiters waiting;
-    size_t waiting_count;
-    struct waiters settled; /* have a result, and wait for `deliver` */
-    struct event *deliver;
+  struct waiters waiting;
+  size_t waiting_count;
+  struct waiters settled; /* have a result, and wait for `deliver` */
+  struct event *deliver;
 
-    struct event *respawn;
-    unsigned failures; /* in a row */
-    bool shut;
-    char trouble[OUTCOME_MESSAGE_SIZE];
-    struct pool_counters counters;
+  struct event *respawn;
+  unsigned failures; /* in a row */
+  bool shut;
+  char trouble[OUTCOME_MESSAGE_SIZE];
+  struct pool_counters counters;
 
-    unsigned reported; /* free slots, as last told */
-    bool reporting;
+  unsigned reported; /* free slots, as last told */
+  bool reporting;
 };
 
 /* ---- numbers ----------------------------------------------------------------------------------- */
 
-size_t pool_executors(const struct pool *pool)
-{
-    return pool->by_state[EXECUTOR_READY] + pool->by_state[EXECUTOR_BUSY];
+size_t pool_executors(const struct pool *pool) {
+  return pool->by_state[EXECUTOR_READY] + pool->by_state[EXECUTOR_BUSY];
 }
 
-size_t pool_busy(const struct pool *pool)
-{
-    const struct member *member;
-    size_t busy = 0;
+size_t pool_busy(const struct pool *pool) {
+  const struct member *member;
+  size_t busy = 0;
 
-    LIST_FOREACH(member, &pool->members, entry)
-        busy += executor_job(member->executor) != NULL;
-    return busy;
+  LIST_FOREACH(member, &pool->members, entry)
+  busy += executor_job(member->executor) != NULL;
+  return busy;
 }
 
-size_t pool_waiting(const struct pool *pool)
-{
-    return pool->waiting_count;
+size_t pool_waiting(const struct pool *pool) {
+  return pool->waiting_count;
 }
 
-unsigned pool_free_slots(const struct pool *pool)
-{
-    unsigned idle = pool->by_state[EXECUTOR_READY];
+unsigned pool_free_slots(const struct pool *pool) {
+  unsigned idle = pool->by_state[EXECUTOR_READY],
+           allowed = pool->options.executors - pool->by_state[EXECUTOR_BUSY];
 
-    return idle > pool->waiting_count && !pool->shut ? idle - (unsigned)pool->waiting_count : 0;
+  if (idle > allowed) idle = allowed;
+  return idle > pool->waiting_count && !pool->shut ? idle - (unsigned)pool->waiting_count : 0;
 }
 
-const char *pool_trouble(const struct pool *pool)
-{
-    return pool->trouble[0] != '\0' ? pool->trouble : NULL;
+const char *pool_trouble(const struct pool *pool) {
+  return pool->trouble[0] != '\0' ? pool->trouble : NULL;
 }
 
-const struct pool_counters *pool_counters(const struct pool *pool)
-{
-    return &pool->counters;
+const struct pool_counters *pool_counters(const struct pool *pool) {
+  return &pool->counters;
 }
 
 /* Tells the owner until what it was told is true: it may submit from within. */
-static void pool_report(struct pool *pool)
-{
-    if (pool->callbacks.capacity == NULL || pool->reporting)
-        return;
-    pool->reporting = true;
-    while (pool->reported != pool_free_slots(pool)) {
-        pool->reported = pool_free_slots(pool);
-        pool->callbacks.capacity(pool->callbacks.ctx, pool->reported);
-    }
-    pool->reporting = false;
+static void pool_report(struct pool *pool) {
+  if (pool->callbacks.capacity == NULL || pool->reporting) return;
+  pool->reporting = true;
+  while (pool->reported != pool_free_slots(pool)) {
+    pool->reported = pool_free_slots(pool);
+    pool->callbacks.capacity(pool->callbacks.ctx, pool->reported);
+  }
+  pool->reporting = false;
 }
 
 /* ---- starting executors ------------------------------------------------------------------------ */
@@ -135,155 +134,153 @@ static void pool_fill(struct pool *pool);
 static void pool_dispatch(struct pool *pool);
 static const struct executor_callbacks member_callbacks;
 
-static int64_t backoff_ms(unsigned failures)
-{
-    int64_t ms = BACKOFF_MIN_MS;
-    uint32_t random = 0;
+static int64_t backoff_ms(unsigned failures) {
+  int64_t ms = BACKOFF_MIN_MS;
+  uint32_t random = 0;
 
-    for (unsigned i = 1; i < failures && ms < BACKOFF_MAX_MS; i++)
-        ms *= 2;
-    if (ms > BACKOFF_MAX_MS)
-        ms = BACKOFF_MAX_MS;
-    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-        random = 0;
-    return ms * 3 / 4 + (int64_t)(random % (unsigned)(ms / 4 + 1));
+  for (unsigned i = 1; i < failures && ms < BACKOFF_MAX_MS; i++)
+    ms *= 2;
+  if (ms > BACKOFF_MAX_MS) ms = BACKOFF_MAX_MS;
+  if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0) random = 0;
+  return ms * 3 / 4 + (int64_t)(random % (unsigned)(ms / 4 + 1));
 }
 
 /* An executor did not start, or died too young. Those of one batch count as one. */
-static void pool_start_failed(struct pool *pool, const char *why)
-{
-    int64_t ms;
-    struct timeval after;
+static void pool_start_failed(struct pool *pool, const char *why) {
+  int64_t ms;
+  struct timeval after;
 
-    snprintf(pool->trouble, sizeof(pool->trouble), "%s", why);
-    if (pool->shut || event_pending(pool->respawn, EV_TIMEOUT, NULL))
-        return;
-    pool->failures++;
-    ms = backoff_ms(pool->failures);
-    after = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-    event_add(pool->respawn, &after);
-    if (pool->callbacks.trouble != NULL)
-        pool->callbacks.trouble(pool->callbacks.ctx, why, ms);
+  snprintf(pool->trouble, sizeof(pool->trouble), "%s", why);
+  if (pool->shut || event_pending(pool->respawn, EV_TIMEOUT, NULL)) return;
+  pool->failures++;
+  ms = backoff_ms(pool->failures);
+  after = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+  event_add(pool->respawn, &after);
+  if (pool->callbacks.trouble != NULL) pool->callbacks.trouble(pool->callbacks.ctx, why, ms);
 }
 
-static int pool_start_one(struct pool *pool)
-{
-    struct member *member = calloc(1, sizeof(*member));
-    char error[SPAWN_ERROR_SIZE] = "out of memory", why[SPAWN_ERROR_SIZE + SPAWN_PATH_SIZE + 32];
-    int r;
+static int pool_start_one(struct pool *pool) {
+  struct member *member = calloc(1, sizeof(*member));
+  char error[SPAWN_ERROR_SIZE] = "out of memory", why[SPAWN_ERROR_SIZE + SPAWN_PATH_SIZE + 32];
+  int r;
 
-    if (member == NULL)
-        return -ENOMEM;
-    member->pool = pool;
-    pool->executor_options.path = pool->path;
-    r = executor_new(pool->base, &pool->executor_options, &member_callbacks, member, &member->executor, error,
-                     sizeof(error));
-    if (r < 0) {
-        free(member);
-        snprintf(why, sizeof(why), "cannot start %s: %s", pool->path, error);
-        pool_start_failed(pool, why);
-        return r;
-    }
-    LIST_INSERT_HEAD(&pool->members, member, entry);
-    pool->by_state[EXECUTOR_SPAWNING]++;
-    pool->counters.started++;
-    return 0;
+  if (member == NULL) return -ENOMEM;
+  member->pool = pool;
+  pool->executor_options.path = pool->path;
+  r = executor_new(pool->base, &pool->executor_options, &member_callbacks, member, &member->executor, error,
+                   sizeof(error));
+  if (r < 0) {
+    free(member);
+    snprintf(why, sizeof(why), "cannot start %s: %s", pool->path, error);
+    pool_start_failed(pool, why);
+    return r;
+  }
+  LIST_INSERT_HEAD(&pool->members, member, entry);
+  pool->by_state[EXECUTOR_SPAWNING]++;
+  pool->counters.started++;
+  return 0;
 }
 
 /* Starts what is missing, as far as past failures allow. */
-static void pool_fill(struct pool *pool)
-{
-    while (!pool->shut && pool_executors(pool) + pool->by_state[EXECUTOR_SPAWNING] < pool->options.executors) {
-        if (event_pending(pool->respawn, EV_TIMEOUT, NULL))
-            return;
-        if (pool->failures > 0 && pool->by_state[EXECUTOR_SPAWNING] > 0)
-            return;
-        if (pool_start_one(pool) < 0)
-            return;
-    }
+static void pool_fill(struct pool *pool) {
+  while (!pool->shut &&
+         pool_executors(pool) - pool->worn + pool->by_state[EXECUTOR_SPAWNING] < pool->options.executors) {
+    if (event_pending(pool->respawn, EV_TIMEOUT, NULL)) return;
+    if (pool->failures > 0 && pool->by_state[EXECUTOR_SPAWNING] > 0) return;
+    if (pool_start_one(pool) < 0) return;
+  }
 }
 
-static void on_respawn(evutil_socket_t fd, short what, void *ctx)
-{
-    (void)fd, (void)what;
-    pool_fill(ctx);
+static void on_respawn(evutil_socket_t fd, short what, void *ctx) {
+  (void)fd, (void)what;
+  pool_fill(ctx);
 }
 
 /* ---- what executors tell ----------------------------------------------------------------------- */
 
-static void member_changed(void *ctx, enum executor_state from, enum executor_state to)
-{
-    struct member *member = ctx;
+static void member_changed(void *ctx, enum executor_state from, enum executor_state to) {
+  struct member *member = ctx;
 
-    member->pool->by_state[from]--;
-    member->pool->by_state[to]++;
-    if (to == EXECUTOR_READY)
-        member->idle_since_ns = clock_monotonic_ns();
+  member->pool->by_state[from]--;
+  member->pool->by_state[to]++;
+  if (to == EXECUTOR_DRAINING && member->worn) member->pool->worn--;
+  if (to == EXECUTOR_READY) member->idle_since_ns = clock_monotonic_ns();
 }
 
-static void pool_changed(struct pool *pool)
-{
-    pool_fill(pool);
-    pool_dispatch(pool);
-    pool_report(pool);
+static void pool_changed(struct pool *pool) {
+  pool_fill(pool);
+  pool_dispatch(pool);
+  pool_report(pool);
 }
 
-static void member_ready(void *ctx)
-{
-    struct member *member = ctx;
+static void member_ready(void *ctx) {
+  struct pool *pool = ((struct member *)ctx)->pool;
+  struct member *member;
 
-    member->pool->trouble[0] = '\0';
-    pool_changed(member->pool);
+  pool->trouble[0] = '\0';
+  LIST_FOREACH(member, &pool->members, entry) {
+    if (!member->worn || executor_state(member->executor) != EXECUTOR_READY) continue;
+    executor_retire(member->executor);
+    break;
+  }
+  pool_changed(pool);
+}
+
+/* After a job that ended cleanly: is it time to go? */
+static void member_wear(struct member *member) {
+  struct pool *pool = member->pool;
+  uint64_t jobs = executor_jobs(member->executor), max = pool->options.max_jobs_per_executor;
+
+  if (jobs < max) return;
+  if (!member->worn) pool->worn++;
+  member->worn = true;
+  if (pool_executors(pool) > pool->options.executors || jobs >= 2 * max) executor_retire(member->executor);
 }
 
 /* Hands a job and its result to the owner. */
-static void pool_deliver(struct pool *pool, struct job *job, struct job_result *result, double queued_ms)
-{
-    result->queued_ms = queued_ms;
-    memcpy(result->worker, pool->worker, sizeof(result->worker));
-    pool->counters.jobs[(unsigned)result->status < ISOQ_STATUS_COUNT ? result->status : ISOQ_STATUS_CRASHED]++;
-    pool->callbacks.done(pool->callbacks.ctx, job, result);
+static void pool_deliver(struct pool *pool, struct job *job, struct job_result *result, double queued_ms) {
+  result->queued_ms = queued_ms;
+  memcpy(result->worker, pool->worker, sizeof(result->worker));
+  pool->counters.jobs[(unsigned)result->status < ISOQ_STATUS_COUNT ? result->status : ISOQ_STATUS_CRASHED]++;
+  pool->callbacks.done(pool->callbacks.ctx, job, result);
 }
 
-static void member_done(void *ctx, struct job *job, struct job_result *result)
-{
-    struct member *member = ctx;
-    struct pool *pool = member->pool;
-    double queued_ms = member->queued_ms;
+static void member_done(void *ctx, struct job *job, struct job_result *result) {
+  struct member *member = ctx;
+  struct pool *pool = member->pool;
+  double queued_ms = member->queued_ms;
 
-    if (executor_state(member->executor) == EXECUTOR_READY) {
-        pool->failures = 0;
-        if (executor_jobs(member->executor) >= pool->options.max_jobs_per_executor)
-            executor_retire(member->executor);
-    }
-    /* Before the owner hears of it: the replacement starts while he works, and the next job does too. */
-    pool_fill(pool);
-    pool_dispatch(pool);
-    pool_deliver(pool, job, result, queued_ms);
-    pool_changed(pool);
+  if (executor_state(member->executor) == EXECUTOR_READY) {
+    pool->failures = 0;
+    member_wear(member);
+  }
+  /* Before the owner hears of it: the replacement starts while he works, and the next job does too. */
+  pool_fill(pool);
+  pool_dispatch(pool);
+  pool_deliver(pool, job, result, queued_ms);
+  pool_changed(pool);
 }
 
-static void member_dead(void *ctx)
-{
-    struct member *member = ctx;
-    struct pool *pool = member->pool;
-    const struct outcome_death *death = executor_death(member->executor);
-    enum outcome_end end = outcome_classify(death);
-    int64_t ready_ms = executor_ready_ms(member->executor);
-    char why[OUTCOME_MESSAGE_SIZE];
+static void member_dead(void *ctx) {
+  struct member *member = ctx;
+  struct pool *pool = member->pool;
+  const struct outcome_death *death = executor_death(member->executor);
+  enum outcome_end end = outcome_classify(death);
+  int64_t ready_ms = executor_ready_ms(member->executor);
+  char why[OUTCOME_MESSAGE_SIZE];
 
-    pool->counters.ended[end]++;
-    if (end != OUTCOME_END_RETIRED && executor_jobs(member->executor) == 0 && ready_ms < LIVED_MS) {
-        outcome_describe(death, why, sizeof(why));
-        pool_start_failed(pool, death->message[0] != '\0' ? death->message : why);
-    } else if (ready_ms >= LIVED_MS) {
-        pool->failures = 0;
-    }
-    LIST_REMOVE(member, entry);
-    pool->by_state[EXECUTOR_DEAD]--;
-    executor_free(member->executor);
-    free(member);
-    pool_changed(pool);
+  pool->counters.ended[end]++;
+  if (end != OUTCOME_END_RETIRED && executor_jobs(member->executor) == 0 && ready_ms < LIVED_MS) {
+    outcome_describe(death, why, sizeof(why));
+    pool_start_failed(pool, death->message[0] != '\0' ? death->message : why);
+  } else if (ready_ms >= LIVED_MS) {
+    pool->failures = 0;
+  }
+  LIST_REMOVE(member, entry);
+  pool->by_state[EXECUTOR_DEAD]--;
+  executor_free(member->executor);
+  free(member);
+  pool_changed(pool);
 }
 
 static const struct executor_callbacks member_callbacks = {
@@ -295,249 +292,228 @@ static const struct executor_callbacks member_callbacks = {
 
 /* ---- giving jobs to executors ------------------------------------------------------------------ */
 
-static struct waiter *waiter_take(struct pool *pool, struct waiter *waiter)
-{
-    TAILQ_REMOVE(&pool->waiting, waiter, entry);
-    pool->waiting_count--;
-    return waiter;
+static struct waiter *waiter_take(struct pool *pool, struct waiter *waiter) {
+  TAILQ_REMOVE(&pool->waiting, waiter, entry);
+  pool->waiting_count--;
+  return waiter;
 }
 
 /* Has an outcome without an executor; the loop delivers it. */
-static void pool_settle(struct pool *pool, struct waiter *waiter)
-{
-    waiter->result.started_at_ms = waiter->result.finished_at_ms = clock_real_ms();
-    TAILQ_INSERT_TAIL(&pool->settled, waiter, entry);
-    event_active(pool->deliver, 0, 0);
+static void pool_settle(struct pool *pool, struct waiter *waiter) {
+  waiter->result.started_at_ms = waiter->result.finished_at_ms = clock_real_ms();
+  TAILQ_INSERT_TAIL(&pool->settled, waiter, entry);
+  event_active(pool->deliver, 0, 0);
 }
 
-static void on_deliver(evutil_socket_t fd, short what, void *ctx)
-{
-    struct pool *pool = ctx;
-    struct waiter *waiter;
+static void on_deliver(evutil_socket_t fd, short what, void *ctx) {
+  struct pool *pool = ctx;
+  struct waiter *waiter;
 
-    (void)fd, (void)what;
-    while ((waiter = TAILQ_FIRST(&pool->settled)) != NULL) {
-        TAILQ_REMOVE(&pool->settled, waiter, entry);
-        pool_deliver(pool, waiter->job, &waiter->result, clock_ms(clock_monotonic_ns() - waiter->since_ns));
-        job_result_free(&waiter->result);
-        free(waiter);
-    }
-    pool_changed(pool);
-}
-
-/* An idle executor for this tenant: its own, else one that has served nobody. `*stranger`: idle for longest. */
-static struct member *pool_pick(struct pool *pool, const char *tenant, struct member **stranger)
-{
-    struct member *member, *fresh = NULL;
-
-    *stranger = NULL;
-    LIST_FOREACH(member, &pool->members, entry) {
-        if (executor_state(member->executor) != EXECUTOR_READY)
-            continue;
-        if (!member->has_tenant)
-            fresh = member;
-        else if (strcmp(member->tenant, tenant) == 0)
-            return member;
-        else if (*stranger == NULL || member->idle_since_ns < (*stranger)->idle_since_ns)
-            *stranger = member;
-    }
-    return fresh;
-}
-
-static void pool_start_job(struct pool *pool, struct member *member, struct waiter *waiter)
-{
-    int r;
-
-    waiter_take(pool, waiter);
-    member->queued_ms = clock_ms(clock_monotonic_ns() - waiter->since_ns);
-    r = executor_run(member->executor, waiter->job);
-    if (r < 0) {
-        char message[96];
-
-        snprintf(message, sizeof(message), "the job could not be given to an executor: %s", strerror(-r));
-        job_result_set_error(&waiter->result, ISOQ_STATUS_CRASHED, "CrashError", message);
-        waiter->result.status = ISOQ_STATUS_CRASHED;
-        pool_settle(pool, waiter);
-        return;
-    }
-    member->has_tenant = true;
-    snprintf(member->tenant, sizeof(member->tenant), "%s", waiter->job->tenant);
+  (void)fd, (void)what;
+  while ((waiter = TAILQ_FIRST(&pool->settled)) != NULL) {
+    TAILQ_REMOVE(&pool->settled, waiter, entry);
+    pool_deliver(pool, waiter->job, &waiter->result, clock_ms(clock_monotonic_ns() - waiter->since_ns));
+    job_result_free(&waiter->result);
     free(waiter);
+  }
+  pool_changed(pool);
 }
 
-static void pool_dispatch(struct pool *pool)
-{
-    unsigned starting = pool->by_state[EXECUTOR_SPAWNING];
-    struct waiter *waiter, *next;
-    struct member *member, *stranger;
+/* An idle executor for this tenant: its own, else one that has served nobody. `*stranger`: idle for longest.
+ */
+static struct member *pool_pick(struct pool *pool, const char *tenant, struct member **stranger) {
+  struct member *member, *fresh = NULL;
 
-    for (waiter = TAILQ_FIRST(&pool->waiting); waiter != NULL && pool->by_state[EXECUTOR_READY] > 0; waiter = next) {
-        next = TAILQ_NEXT(waiter, entry);
-        member = pool_pick(pool, waiter->job->tenant, &stranger);
-        if (member != NULL) {
-            pool_start_job(pool, member, waiter);
-        } else if (starting > 0) {
-            starting--; /* the first that gets ready is for this one */
-        } else if (stranger != NULL) {
-            executor_retire(stranger->executor);
-            pool_fill(pool); /* and that one is for it */
-        }
+  *stranger = NULL;
+  LIST_FOREACH(member, &pool->members, entry) {
+    if (executor_state(member->executor) != EXECUTOR_READY) continue;
+    if (!member->has_tenant)
+      fresh = member;
+    else if (strcmp(member->tenant, tenant) == 0)
+      return member;
+    else if (*stranger == NULL || member->idle_since_ns < (*stranger)->idle_since_ns)
+      *stranger = member;
+  }
+  return fresh;
+}
+
+static void pool_start_job(struct pool *pool, struct member *member, struct waiter *waiter) {
+  int r;
+
+  waiter_take(pool, waiter);
+  member->queued_ms = clock_ms(clock_monotonic_ns() - waiter->since_ns);
+  r = executor_run(member->executor, waiter->job);
+  if (r < 0) {
+    char message[96];
+
+    snprintf(message, sizeof(message), "the job could not be given to an executor: %s", strerror(-r));
+    job_result_set_error(&waiter->result, ISOQ_STATUS_CRASHED, "CrashError", message);
+    waiter->result.status = ISOQ_STATUS_CRASHED;
+    pool_settle(pool, waiter);
+    return;
+  }
+  member->has_tenant = true;
+  snprintf(member->tenant, sizeof(member->tenant), "%s", waiter->job->tenant);
+  free(waiter);
+}
+
+static void pool_dispatch(struct pool *pool) {
+  unsigned starting = pool->by_state[EXECUTOR_SPAWNING];
+  struct waiter *waiter, *next;
+  struct member *member, *stranger;
+
+  for (waiter = TAILQ_FIRST(&pool->waiting); waiter != NULL; waiter = next) {
+    if (pool->by_state[EXECUTOR_READY] == 0 || pool->by_state[EXECUTOR_BUSY] >= pool->options.executors)
+      return;
+    next = TAILQ_NEXT(waiter, entry);
+    member = pool_pick(pool, waiter->job->tenant, &stranger);
+    if (member != NULL) {
+      pool_start_job(pool, member, waiter);
+    } else if (starting > 0) {
+      starting--; /* the first that gets ready is for this one */
+    } else if (stranger != NULL) {
+      executor_retire(stranger->executor);
+      pool_fill(pool); /* and that one is for it */
     }
+  }
 }
 
-int pool_submit(struct pool *pool, struct job *job)
-{
-    struct waiter *waiter;
+int pool_submit(struct pool *pool, struct job *job) {
+  struct waiter *waiter;
 
-    assert(job->error == NULL);
-    if (pool->shut)
-        return -ESHUTDOWN;
-    waiter = calloc(1, sizeof(*waiter));
-    if (waiter == NULL)
-        return -ENOMEM;
-    waiter->job = job;
-    waiter->since_ns = clock_monotonic_ns();
-    TAILQ_INSERT_TAIL(&pool->waiting, waiter, entry);
-    pool->waiting_count++;
-    pool_dispatch(pool);
+  assert(job->error == NULL);
+  if (pool->shut) return -ESHUTDOWN;
+  waiter = calloc(1, sizeof(*waiter));
+  if (waiter == NULL) return -ENOMEM;
+  waiter->job = job;
+  waiter->since_ns = clock_monotonic_ns();
+  TAILQ_INSERT_TAIL(&pool->waiting, waiter, entry);
+  pool->waiting_count++;
+  pool_dispatch(pool);
+  pool_report(pool);
+  return 0;
+}
+
+int pool_cancel(struct pool *pool, const char *id) {
+  struct waiter *waiter;
+  struct member *member;
+
+  TAILQ_FOREACH(waiter, &pool->waiting, entry) {
+    if (strcmp(waiter->job->id, id) != 0) continue;
+    outcome_from_cancel(&waiter_take(pool, waiter)->result);
+    pool_settle(pool, waiter);
     pool_report(pool);
     return 0;
-}
+  }
+  LIST_FOREACH(member, &pool->members, entry) {
+    const struct job *job = executor_job(member->executor);
 
-int pool_cancel(struct pool *pool, const char *id)
-{
-    struct waiter *waiter;
-    struct member *member;
-
-    TAILQ_FOREACH(waiter, &pool->waiting, entry) {
-        if (strcmp(waiter->job->id, id) != 0)
-            continue;
-        outcome_from_cancel(&waiter_take(pool, waiter)->result);
-        pool_settle(pool, waiter);
-        pool_report(pool);
-        return 0;
+    if (job != NULL && strcmp(job->id, id) == 0) {
+      executor_cancel(member->executor);
+      return 0;
     }
-    LIST_FOREACH(member, &pool->members, entry) {
-        const struct job *job = executor_job(member->executor);
-
-        if (job != NULL && strcmp(job->id, id) == 0) {
-            executor_cancel(member->executor);
-            return 0;
-        }
-    }
-    return -ENOENT;
+  }
+  return -ENOENT;
 }
 
 /* ---- taking jobs back -------------------------------------------------------------------------- */
 
-void pool_take_waiting(struct pool *pool, uint32_t waited_ms, void (*take)(void *ctx, struct job *job), void *ctx)
-{
-    int64_t before_ns = clock_monotonic_ns() - (int64_t)waited_ms * CLOCK_NS_PER_MS;
-    struct waiter *waiter;
+void pool_take_waiting(struct pool *pool, uint32_t waited_ms, void (*take)(void *ctx, struct job *job),
+                       void *ctx) {
+  int64_t before_ns = clock_monotonic_ns() - (int64_t)waited_ms * CLOCK_NS_PER_MS;
+  struct waiter *waiter;
 
-    while ((waiter = TAILQ_FIRST(&pool->waiting)) != NULL && waiter->since_ns <= before_ns) {
-        struct job *job = waiter_take(pool, waiter)->job;
+  while ((waiter = TAILQ_FIRST(&pool->waiting)) != NULL && waiter->since_ns <= before_ns) {
+    struct job *job = waiter_take(pool, waiter)->job;
 
-        free(waiter);
-        take(ctx, job);
-    }
-    pool_report(pool);
+    free(waiter);
+    take(ctx, job);
+  }
+  pool_report(pool);
 }
 
-void pool_take_back(struct pool *pool, void (*take)(void *ctx, struct job *job), void *ctx)
-{
-    struct member *member;
-    struct waiter *waiter;
-    struct job *job;
+void pool_take_back(struct pool *pool, void (*take)(void *ctx, struct job *job), void *ctx) {
+  struct member *member;
+  struct waiter *waiter;
+  struct job *job;
 
-    pool->shut = true;
-    event_del(pool->respawn);
-    pool_take_waiting(pool, 0, take, ctx);
-    while ((waiter = TAILQ_FIRST(&pool->settled)) != NULL) {
-        TAILQ_REMOVE(&pool->settled, waiter, entry);
-        take(ctx, waiter->job);
-        job_result_free(&waiter->result);
-        free(waiter);
-    }
-    LIST_FOREACH(member, &pool->members, entry) {
-        job = executor_abandon(member->executor);
-        if (job != NULL)
-            take(ctx, job);
-    }
+  pool->shut = true;
+  event_del(pool->respawn);
+  pool_take_waiting(pool, 0, take, ctx);
+  while ((waiter = TAILQ_FIRST(&pool->settled)) != NULL) {
+    TAILQ_REMOVE(&pool->settled, waiter, entry);
+    take(ctx, waiter->job);
+    job_result_free(&waiter->result);
+    free(waiter);
+  }
+  LIST_FOREACH(member, &pool->members, entry) {
+    job = executor_abandon(member->executor);
+    if (job != NULL) take(ctx, job);
+  }
 }
 
 /* ---- making and freeing ------------------------------------------------------------------------ */
 
-static int pool_make_events(struct pool *pool)
-{
-    pool->respawn = event_new(pool->base, -1, 0, on_respawn, pool);
-    pool->deliver = event_new(pool->base, -1, 0, on_deliver, pool);
-    return pool->respawn != NULL && pool->deliver != NULL ? 0 : -ENOMEM;
+static int pool_make_events(struct pool *pool) {
+  pool->respawn = event_new(pool->base, -1, 0, on_respawn, pool);
+  pool->deliver = event_new(pool->base, -1, 0, on_deliver, pool);
+  return pool->respawn != NULL && pool->deliver != NULL ? 0 : -ENOMEM;
 }
 
-int pool_new(struct event_base *base, const struct pool_options *options, const struct pool_callbacks *callbacks,
-             struct pool **out, char *error, size_t error_size)
-{
-    struct pool *pool;
-    int r;
+int pool_new(struct event_base *base, const struct pool_options *options,
+             const struct pool_callbacks *callbacks, struct pool **out, char *error, size_t error_size) {
+  struct pool *pool;
+  int r;
 
-    if (options->executors < 1 || options->executors > 256 || callbacks->done == NULL)
-        return -EINVAL;
-    pool = calloc(1, sizeof(*pool));
-    if (pool == NULL)
-        return -ENOMEM;
-    LIST_INIT(&pool->members);
-    TAILQ_INIT(&pool->waiting);
-    TAILQ_INIT(&pool->settled);
-    pool->base = base;
-    pool->options = *options;
-    pool->options.executor_path = pool->options.worker = NULL;
-    pool->callbacks = *callbacks;
-    snprintf(pool->worker, sizeof(pool->worker), "%s", options->worker != NULL ? options->worker : "");
-    pool->executor_options = (struct executor_options){
-        .unlocked = options->unlocked,
-        .grace_ms = options->grace_ms,
-        .start_timeout_ms = options->start_timeout_ms,
-        .memory_slack_mb = options->memory_slack_mb,
-        .max_timers = options->max_timers,
-        .max_result_bytes = options->max_result_bytes,
-        .faults = options->faults,
-    };
-    r = spawn_find(options->executor_path, pool->path, error, error_size);
-    if (r == 0)
-        r = pool_make_events(pool);
-    if (r < 0) {
-        pool_free(pool);
-        return r;
-    }
-    pool_fill(pool);
-    *out = pool;
-    return 0;
+  if (options->executors < 1 || options->executors > 256 || callbacks->done == NULL) return -EINVAL;
+  pool = calloc(1, sizeof(*pool));
+  if (pool == NULL) return -ENOMEM;
+  LIST_INIT(&pool->members);
+  TAILQ_INIT(&pool->waiting);
+  TAILQ_INIT(&pool->settled);
+  pool->base = base;
+  pool->options = *options;
+  pool->options.executor_path = pool->options.worker = NULL;
+  pool->callbacks = *callbacks;
+  snprintf(pool->worker, sizeof(pool->worker), "%s", options->worker != NULL ? options->worker : "");
+  pool->executor_options = (struct executor_options){
+      .unlocked = options->unlocked,
+      .grace_ms = options->grace_ms,
+      .start_timeout_ms = options->start_timeout_ms,
+      .memory_slack_mb = options->memory_slack_mb,
+      .max_timers = options->max_timers,
+      .max_result_bytes = options->max_result_bytes,
+      .faults = options->faults,
+  };
+  r = spawn_find(options->executor_path, pool->path, error, error_size);
+  if (r == 0) r = pool_make_events(pool);
+  if (r < 0) {
+    pool_free(pool);
+    return r;
+  }
+  pool_fill(pool);
+  *out = pool;
+  return 0;
 }
 
-static void drop_job(void *ctx, struct job *job)
-{
-    (void)ctx;
-    job_free(job);
+static void drop_job(void *ctx, struct job *job) {
+  (void)ctx;
+  job_free(job);
 }
 
-void pool_free(struct pool *pool)
-{
-    struct member *member;
+void pool_free(struct pool *pool) {
+  struct member *member;
 
-    if (pool == NULL)
-        return;
-    pool->callbacks.capacity = NULL;
-    if (pool->respawn != NULL)
-        pool_take_back(pool, drop_job, NULL); /* all of them are dying now, side by side */
-    while ((member = LIST_FIRST(&pool->members)) != NULL) {
-        LIST_REMOVE(member, entry);
-        executor_free(member->executor);
-        free(member);
-    }
-    if (pool->respawn != NULL)
-        event_free(pool->respawn);
-    if (pool->deliver != NULL)
-        event_free(pool->deliver);
-    free(pool);
+  if (pool == NULL) return;
+  pool->callbacks.capacity = NULL;
+  if (pool->respawn != NULL)
+    pool_take_back(pool, drop_job, NULL); /* all of them are dying now, side by side */
+  while ((member = LIST_FIRST(&pool->members)) != NULL) {
+    LIST_REMOVE(member, entry);
+    executor_free(member->executor);
+    free(member);
+  }
+  if (pool->respawn != NULL) event_free(pool->respawn);
+  if (pool->deliver != NULL) event_free(pool->deliver);
+  free(pool);
 }

@@ -1,9 +1,11 @@
 /*
- * The executors of one broker: a fixed number of slots, each an isoq-executor process, and the jobs given to them.
+ * The executors of one broker: a fixed number of slots, each an isoq-executor process, and the jobs given to
+ * them.
  *
- * Owns the processes, their sockets and every deadline. A job goes to an idle executor of its own tenant, else to a
- * new one; a job given while none is free waits in the pool (first come, first served). Each job gets exactly one
- * outcome, whatever its executor does: pool_done_fn is called once per pool_submit() that returned 0.
+ * Owns the processes, their sockets and every deadline. A job goes to an idle executor of its own tenant,
+ * else to a new one; a job given while none is free waits in the pool (first come, first served). Each job
+ * gets exactly one outcome, whatever its executor does: pool_done_fn is called once per pool_submit() that
+ * returned 0.
  */
 #ifndef ISOQ_WORKER_POOL_H
 #define ISOQ_WORKER_POOL_H
@@ -21,51 +23,54 @@ struct executor_faults;
 struct pool;
 
 struct pool_options {
-    unsigned executors;            /* slots; 1..256 */
-    const char *executor_path;     /* NULL: beside this program, else ../libexec/isoq */
-    uint32_t grace_ms;             /* after a job's deadline, before SIGKILL; 250 */
-    uint32_t start_timeout_ms;     /* SPAWNING to READY; 10 000 */
-    uint32_t max_jobs_per_executor; /* then it is replaced; 1 000 */
-    uint32_t memory_slack_mb;      /* resident size above a job's memory_mb that is one too many; 64, plus the executor's own at READY */
-    uint64_t max_result_bytes;
-    uint32_t max_timers;
-    bool unlocked;                 /* the operator asked by name for executors without a sandbox */
-    const char *worker;            /* name for results; "" in isoq run */
-    const struct executor_faults *faults; /* for tests; borrowed; NULL */
+  unsigned executors;             /* slots; 1..256 */
+  const char *executor_path;      /* NULL: beside this program, else ../libexec/isoq */
+  uint32_t grace_ms;              /* after a job's deadline, before SIGKILL; 250 */
+  uint32_t start_timeout_ms;      /* SPAWNING to READY; 10 000 */
+  uint32_t max_jobs_per_executor; /* then it is replaced, as soon as another one is ready; 1 000 */
+  uint32_t memory_slack_mb;       /* resident size above a job's memory_mb that is one too many; 64, plus the
+                                     executor's own at READY */
+  uint64_t max_result_bytes;
+  uint32_t max_timers;
+  bool unlocked;                        /* the operator asked by name for executors without a sandbox */
+  const char *worker;                   /* name for results; "" in isoq run */
+  const struct executor_faults *faults; /* for tests; borrowed; NULL */
 };
 
 /* What became of this pool's executors and jobs so far. */
 struct pool_counters {
-    uint64_t started;                  /* executors */
-    uint64_t ended[OUTCOME_END_COUNT]; /* executors, by kind of end */
-    uint64_t jobs[ISOQ_STATUS_COUNT];  /* jobs, by outcome */
+  uint64_t started;                  /* executors */
+  uint64_t ended[OUTCOME_END_COUNT]; /* executors, by kind of end */
+  uint64_t jobs[ISOQ_STATUS_COUNT];  /* jobs, by outcome */
 };
 
 typedef void (*pool_done_fn)(void *ctx, struct job *job, struct job_result *result);
 
 struct pool_callbacks {
-    void *ctx;
-    /* A job has its result. Ownership of job passes back to the callee; `result` is the pool's, freed on return. */
-    pool_done_fn done;
-    /* The number of jobs that could start at once changed (idle slots minus waiting jobs); may be NULL. */
-    void (*capacity)(void *ctx, unsigned free_slots);
-    /* Executors do not start, for this reason (pool_trouble()); the next try is in retry_ms. May be NULL. */
-    void (*trouble)(void *ctx, const char *why, int64_t retry_ms);
+  void *ctx;
+  /* A job has its result. Ownership of job passes back to the callee; `result` is the pool's, freed on
+   * return. */
+  pool_done_fn done;
+  /* The number of jobs that could start at once changed (idle slots minus waiting jobs); may be NULL. */
+  void (*capacity)(void *ctx, unsigned free_slots);
+  /* Executors do not start, for this reason (pool_trouble()); the next try is in retry_ms. May be NULL. */
+  void (*trouble)(void *ctx, const char *why, int64_t retry_ms);
 };
 
 /*
- * Spawns the executors at once. Returns 0, -ENOENT when there is no executor program (`error` says where it was
- * looked for), or another negative errno.
+ * Spawns the executors at once. Returns 0, -ENOENT when there is no executor program (`error` says where it
+ * was looked for), or another negative errno.
  */
-int pool_new(struct event_base *base, const struct pool_options *options, const struct pool_callbacks *callbacks,
-             struct pool **out, char *error, size_t error_size);
+int pool_new(struct event_base *base, const struct pool_options *options,
+             const struct pool_callbacks *callbacks, struct pool **out, char *error, size_t error_size);
 
-/* Kills the executors and frees everything. No callback is called for jobs still inside: pool_take_back() first. */
+/* Kills the executors and frees everything. No callback is called for jobs still inside: pool_take_back()
+ * first. */
 void pool_free(struct pool *pool);
 
 /*
- * Takes ownership of a valid `job` on 0. -ENOMEM or -ESHUTDOWN: it stays the caller's. Like pool_cancel(), it may be
- * called from within `done`, and never calls `done` itself.
+ * Takes ownership of a valid `job` on 0. -ENOMEM or -ESHUTDOWN: it stays the caller's. Like pool_cancel(), it
+ * may be called from within `done`, and never calls `done` itself.
  */
 int pool_submit(struct pool *pool, struct job *job);
 
@@ -74,22 +79,24 @@ int pool_cancel(struct pool *pool, const char *id);
 
 unsigned pool_free_slots(const struct pool *pool);
 size_t pool_executors(const struct pool *pool); /* ready or busy */
-size_t pool_busy(const struct pool *pool);    /* jobs running */
-size_t pool_waiting(const struct pool *pool); /* jobs given and not started */
+size_t pool_busy(const struct pool *pool);      /* jobs running */
+size_t pool_waiting(const struct pool *pool);   /* jobs given and not started */
 
 /*
- * Hands back the jobs that have waited for `waited_ms` and not started, one call of `take` each, oldest first: so that
- * a job which was fetched ahead is not stuck behind a long one while other workers are idle.
+ * Hands back the jobs that have waited for `waited_ms` and not started, one call of `take` each, oldest
+ * first: so that a job which was fetched ahead is not stuck behind a long one while other workers are idle.
  */
-void pool_take_waiting(struct pool *pool, uint32_t waited_ms, void (*take)(void *ctx, struct job *job), void *ctx);
+void pool_take_waiting(struct pool *pool, uint32_t waited_ms, void (*take)(void *ctx, struct job *job),
+                       void *ctx);
 
 /*
- * Drain's end: stops every job without an outcome and hands the jobs back, one call of `take` each. From then on no job
- * is accepted and no executor started.
+ * Drain's end: stops every job without an outcome and hands the jobs back, one call of `take` each. From then
+ * on no job is accepted and no executor started.
  */
 void pool_take_back(struct pool *pool, void (*take)(void *ctx, struct job *job), void *ctx);
 
-/* When the pool cannot start executors at all: why, else NULL. (Bad path, sandbox refused: for log and health.) */
+/* When the pool cannot start executors at all: why, else NULL. (Bad path, sandbox refused: for log and
+ * health.) */
 const char *pool_trouble(const struct pool *pool);
 
 const struct pool_counters *pool_counters(const struct pool *pool);

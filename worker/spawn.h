@@ -1,10 +1,10 @@
 /*
- * Starting isoq-executor, and what can be known of a child from outside: its end, its resident size, its processor
- * time.
+ * Starting isoq-executor, and what can be known of a child from outside: its end, its resident size, its
+ * processor time.
  *
- * A child has the socket as descriptor 3 and nothing else of ours: an empty environment, /dev/null as 0 and 1, a pipe
- * (or, in sanitizer builds, our own stderr) as 2, its own session, default signals. The kernel kills it when this
- * process dies, since an executor that runs JavaScript does not look at its socket.
+ * A child has the socket as descriptor 3 and nothing else of ours: an empty environment, /dev/null as 0 and
+ * 1, a pipe (or, in sanitizer builds, our own stderr) as 2, its own session, default signals. The kernel
+ * kills it when this process dies, since an executor that runs JavaScript does not look at its socket.
  */
 #ifndef ISOQ_WORKER_SPAWN_H
 #define ISOQ_WORKER_SPAWN_H
@@ -19,19 +19,19 @@
 #define SPAWN_ERROR_SIZE 256
 
 struct spawn_child {
-    pid_t pid;
-    int pidfd;     /* readable when the child has ended; signals go through it, so never to a reused pid */
-    int socket;    /* non-blocking */
-    int stderr_fd; /* what it says before it is ready; non-blocking; -1 in sanitizer builds */
-    int statm_fd;  /* /proc/PID/statm, held open: a locked-down child may be out of sight later. -1: none */
+  pid_t pid;
+  int pidfd;     /* readable when the child has ended; signals go through it, so never to a reused pid */
+  int socket;    /* non-blocking */
+  int stderr_fd; /* what it says before it is ready; non-blocking; -1 in sanitizer builds */
+  int statm_fd;  /* /proc/PID/statm, held open: a locked-down child may be out of sight later. -1: none */
 };
 
 struct spawn_end {
-    bool exited;   /* else killed by `signal` */
-    int exit_code;
-    int signal;
-    bool core_dumped;
-    int64_t cpu_ns; /* used in its life */
+  bool exited; /* else killed by `signal` */
+  int exit_code;
+  int signal;
+  bool core_dumped;
+  int64_t cpu_ns; /* used in its life */
 };
 
 /*
@@ -40,7 +40,8 @@ struct spawn_end {
  */
 int spawn_find(const char *configured, char path[SPAWN_PATH_SIZE], char *error, size_t error_size);
 
-/* Runs the program. 0, or a negative errno with the step that failed in `error`; nothing is left behind then. */
+/* Runs the program. 0, or a negative errno with the step that failed in `error`; nothing is left behind then.
+ */
 int spawn_start(const char *path, bool unlocked, struct spawn_child *out, char *error, size_t error_size);
 
 /* Sends a signal to the child and no other; harmless when it has ended. */
@@ -58,7 +59,8 @@ void spawn_close(struct spawn_child *child);
 /* Resident bytes now, shared pages included; -1 when not known. */
 int64_t spawn_resident_bytes(const struct spawn_child *child);
 
-/* Processor time used until now; -1 when not known. Not for a child that was reaped: its pid is somebody else's. */
+/* Processor time used until now; -1 when not known. Not for a child that was reaped: its pid is somebody
+ * else's. */
 int64_t spawn_cpu_ns(const struct spawn_child *child);
 
 #endif

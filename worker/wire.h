@@ -18,7 +18,8 @@
  *     RESULT   executor → broker   BUSY, once per job; READY again
  *     DYING    executor → broker   BUSY: V8 gives up; the process ends next
  *
- * Cancelling a job is SIGUSR1, not a frame: the executor does not read while JavaScript runs.
+ * Cancelling a job is SIGUSR1, not a frame: the executor does not read while JavaScript runs. The signal's value is
+ * the job's sequence number (sigqueue), so that it cannot hit another job.
  */
 #ifndef ISOQ_WORKER_WIRE_H
 #define ISOQ_WORKER_WIRE_H
@@ -106,7 +107,7 @@ int wire_job_decode(const uint8_t *payload, size_t len, struct wire_job *out);
 
 /*
  * A CONSOLE payload is a run of entries: u8 level | u8 truncated | u32 length | text. The executor appends entries
- * to a batch by wire_console_append() and sends it with a header of its own.
+ * to a batch by wire_console_entry_encode() and sends it with a header of its own.
  */
 struct wire_console_entry {
     enum isoq_console_level level;

@@ -1,11 +1,11 @@
 /*
- * An executor without V8: a real process with real signals, that speaks the wire protocol, or breaks it, as the text of
- * the job says. So the broker's side is tested against every way in which an executor can go wrong, at the moment that
- * a test wants it.
+ * An executor without V8: a real process with real signals, that speaks the wire protocol, or breaks it, as
+ * the text of the job says. So the broker's side is tested against every way in which an executor can go
+ * wrong, at the moment that a test wants it.
  *
- * How it starts is chosen by the name it is called by (a test makes symbolic links): fake-executor is well-behaved,
- * fake-executor.silent never gets ready, and so on. What a job does is the row of `deeds` that its code names; what
- * follows a colon is the deed's argument.
+ * How it starts is chosen by the name it is called by (a test makes symbolic links): fake-executor is
+ * well-behaved, fake-executor.silent never gets ready, and so on. What a job does is the row of `deeds` that
+ * its code names; what follows a colon is the deed's argument.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,361 +24,340 @@
 
 static volatile sig_atomic_t cancelled_job;
 
-static void on_cancel(int number, siginfo_t *info, void *context)
-{
-    (void)number, (void)context;
-    cancelled_job = info->si_code == SI_QUEUE ? info->si_value.sival_int : -1;
+static void on_cancel(int number, siginfo_t *info, void *context) {
+  (void)number, (void)context;
+  cancelled_job = info->si_code == SI_QUEUE ? info->si_value.sival_int : -1;
 }
 
-static void send_bytes(const void *data, size_t len)
-{
-    const uint8_t *at = data;
+static void send_bytes(const void *data, size_t len) {
+  const uint8_t *at = data;
 
-    while (len > 0) {
-        ssize_t n = write(SOCKET, at, len);
+  while (len > 0) {
+    ssize_t n = write(SOCKET, at, len);
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            _exit(90);
-        at += n;
-        len -= (size_t)n;
-    }
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) _exit(90);
+    at += n;
+    len -= (size_t)n;
+  }
 }
 
-static bool receive_bytes(void *data, size_t len)
-{
-    uint8_t *at = data;
+static bool receive_bytes(void *data, size_t len) {
+  uint8_t *at = data;
 
-    while (len > 0) {
-        ssize_t n = read(SOCKET, at, len);
+  while (len > 0) {
+    ssize_t n = read(SOCKET, at, len);
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        at += n;
-        len -= (size_t)n;
-    }
-    return true;
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    at += n;
+    len -= (size_t)n;
+  }
+  return true;
 }
 
-static void send_header(int type, uint32_t len, uint32_t job)
-{
-    uint8_t header[WIRE_HEADER_SIZE];
+static void send_header(int type, uint32_t len, uint32_t job) {
+  uint8_t header[WIRE_HEADER_SIZE];
 
-    wire_header_encode(header, (enum wire_type)type, len, job);
-    send_bytes(header, sizeof(header));
+  wire_header_encode(header, (enum wire_type)type, len, job);
+  send_bytes(header, sizeof(header));
 }
 
-static void send_console(uint32_t job, enum isoq_console_level level, const char *text, size_t len)
-{
-    uint8_t entry[WIRE_CONSOLE_ENTRY_OVERHEAD];
+static void send_console(uint32_t job, enum isoq_console_level level, const char *text, size_t len) {
+  uint8_t entry[WIRE_CONSOLE_ENTRY_OVERHEAD];
 
-    wire_console_entry_encode(entry, level, false, (uint32_t)len);
-    send_header(WIRE_CONSOLE, (uint32_t)(sizeof(entry) + len), job);
-    send_bytes(entry, sizeof(entry));
-    send_bytes(text, len);
+  wire_console_entry_encode(entry, level, false, (uint32_t)len);
+  send_header(WIRE_CONSOLE, (uint32_t)(sizeof(entry) + len), job);
+  send_bytes(entry, sizeof(entry));
+  send_bytes(text, len);
 }
 
-static void make_result(struct wire_buffer *buffer, uint32_t job, enum isoq_status status, const char *text, size_t len)
-{
-    struct wire_result message = {.status = status, .execution_time_ms = 1.5, .cpu_time_ms = 1.25,
-                                  .peak_memory_bytes = 4096};
+static void make_result(struct wire_buffer *buffer, uint32_t job, enum isoq_status status, const char *text,
+                        size_t len) {
+  struct wire_result message = {
+      .status = status, .execution_time_ms = 1.5, .cpu_time_ms = 1.25, .peak_memory_bytes = 4096};
 
-    if (status == ISOQ_STATUS_OK) {
-        message.has_result = true;
-        message.result_type = ISOQ_TYPE_STRING;
-        message.result = (struct wire_text){text, len};
-    } else {
-        message.has_error = true;
-        message.error_name = (struct wire_text){"TestError", 9};
-        message.error_message = (struct wire_text){text, len};
-        message.error_stack = (struct wire_text){"", 0};
-    }
-    if (wire_result_encode(buffer, job, &message) < 0)
-        _exit(91);
+  if (status == ISOQ_STATUS_OK) {
+    message.has_result = true;
+    message.result_type = ISOQ_TYPE_STRING;
+    message.result = (struct wire_text){text, len};
+  } else {
+    message.has_error = true;
+    message.error_name = (struct wire_text){"TestError", 9};
+    message.error_message = (struct wire_text){text, len};
+    message.error_stack = (struct wire_text){"", 0};
+  }
+  if (wire_result_encode(buffer, job, &message) < 0) _exit(91);
 }
 
-static void send_result(uint32_t job, enum isoq_status status, const char *text)
-{
-    struct wire_buffer buffer = {0};
+static void send_result(uint32_t job, enum isoq_status status, const char *text) {
+  struct wire_buffer buffer = {0};
 
-    make_result(&buffer, job, status, text, strlen(text));
-    send_bytes(buffer.data, buffer.len);
-    wire_buffer_free(&buffer);
+  make_result(&buffer, job, status, text, strlen(text));
+  send_bytes(buffer.data, buffer.len);
+  wire_buffer_free(&buffer);
 }
 
-static void hang(void)
-{
-    for (;;)
-        pause();
+static void hang(void) {
+  for (;;)
+    pause();
 }
 
 /* ---- what a job may be ------------------------------------------------------------------------- */
 
 struct order {
-    uint32_t job;
-    const char *argument;
-    const struct wire_job *message;
+  uint32_t job;
+  const char *argument;
+  const struct wire_job *message;
 };
 
-static void do_ok(const struct order *o) { send_result(o->job, ISOQ_STATUS_OK, o->argument); }
-static void do_error(const struct order *o) { send_result(o->job, ISOQ_STATUS_ERROR, o->argument); }
-static void do_timeout(const struct order *o) { send_result(o->job, ISOQ_STATUS_TIMEOUT, o->argument); }
-static void do_claim_sandbox(const struct order *o) { send_result(o->job, ISOQ_STATUS_SANDBOX_VIOLATION, "liar"); }
-static void do_hang(const struct order *o) { (void)o, hang(); }
-static void do_exit(const struct order *o) { _exit(atoi(o->argument)); }
-
-static void do_pid(const struct order *o)
-{
-    char text[32];
-
-    snprintf(text, sizeof(text), "%d", (int)getpid());
-    send_result(o->job, ISOQ_STATUS_OK, text);
+static void do_ok(const struct order *o) {
+  send_result(o->job, ISOQ_STATUS_OK, o->argument);
+}
+static void do_error(const struct order *o) {
+  send_result(o->job, ISOQ_STATUS_ERROR, o->argument);
+}
+static void do_timeout(const struct order *o) {
+  send_result(o->job, ISOQ_STATUS_TIMEOUT, o->argument);
+}
+static void do_claim_sandbox(const struct order *o) {
+  send_result(o->job, ISOQ_STATUS_SANDBOX_VIOLATION, "liar");
+}
+static void do_hang(const struct order *o) {
+  (void)o, hang();
+}
+static void do_exit(const struct order *o) {
+  _exit(atoi(o->argument));
 }
 
-static void do_input(const struct order *o)
-{
-    struct wire_buffer buffer = {0};
+static void do_pid(const struct order *o) {
+  char text[32];
 
-    make_result(&buffer, o->job, ISOQ_STATUS_OK, o->message->input.data, o->message->input.len);
-    send_bytes(buffer.data, buffer.len);
-    wire_buffer_free(&buffer);
+  snprintf(text, sizeof(text), "%d", (int)getpid());
+  send_result(o->job, ISOQ_STATUS_OK, text);
 }
 
-static void do_limits(const struct order *o)
-{
-    const struct wire_job *m = o->message;
-    char text[256];
+static void do_input(const struct order *o) {
+  struct wire_buffer buffer = {0};
 
-    snprintf(text, sizeof(text), "timeout=%u cpu=%u heap=%llu output=%llu result=%llu timers=%u capture=%d seed=%d:%llu",
-             m->timeout_ms, m->cpu_ms, (unsigned long long)m->max_heap_bytes, (unsigned long long)m->max_output_bytes,
-             (unsigned long long)m->max_result_bytes, m->max_timers, m->capture_console, m->has_seed,
-             (unsigned long long)m->seed);
-    send_result(o->job, ISOQ_STATUS_OK, text);
+  make_result(&buffer, o->job, ISOQ_STATUS_OK, o->message->input.data, o->message->input.len);
+  send_bytes(buffer.data, buffer.len);
+  wire_buffer_free(&buffer);
 }
 
-static void do_cancellable(const struct order *o)
-{
-    char text[32];
+static void do_limits(const struct order *o) {
+  const struct wire_job *m = o->message;
+  char text[256];
 
-    while (cancelled_job == 0)
-        usleep(1000);
-    snprintf(text, sizeof(text), "job %d", (int)cancelled_job);
-    cancelled_job = 0;
-    send_result(o->job, ISOQ_STATUS_CANCELLED, text);
+  snprintf(text, sizeof(text),
+           "timeout=%u cpu=%u heap=%llu output=%llu result=%llu timers=%u capture=%d seed=%d:%llu",
+           m->timeout_ms, m->cpu_ms, (unsigned long long)m->max_heap_bytes,
+           (unsigned long long)m->max_output_bytes, (unsigned long long)m->max_result_bytes, m->max_timers,
+           m->capture_console, m->has_seed, (unsigned long long)m->seed);
+  send_result(o->job, ISOQ_STATUS_OK, text);
 }
 
-static void do_die_by(const struct order *o)
-{
-    signal(atoi(o->argument), SIG_DFL);
-    raise(atoi(o->argument));
+static void do_cancellable(const struct order *o) {
+  char text[32];
+
+  while (cancelled_job == 0)
+    usleep(1000);
+  snprintf(text, sizeof(text), "job %d", (int)cancelled_job);
+  cancelled_job = 0;
+  send_result(o->job, ISOQ_STATUS_CANCELLED, text);
 }
 
-static void do_dying(const struct order *o)
-{
-    struct wire_dying dying = {.status = strcmp(o->argument, "oom") == 0 ? ISOQ_STATUS_OOM : ISOQ_STATUS_CRASHED,
-                               .why = {"the heap is full", 16}};
-    uint8_t frame[1024];
-    size_t len;
-
-    if (wire_dying_encode(frame, &len, o->job, &dying) < 0)
-        _exit(92);
-    send_bytes(frame, len);
-    raise(SIGTRAP);
+static void do_die_by(const struct order *o) {
+  signal(atoi(o->argument), SIG_DFL);
+  raise(atoi(o->argument));
 }
 
-static void do_dying_and_living_on(const struct order *o)
-{
-    struct wire_dying dying = {.status = ISOQ_STATUS_OOM, .why = {"soon", 4}};
-    uint8_t frame[1024];
-    size_t len;
+static void do_dying(const struct order *o) {
+  struct wire_dying dying = {.status =
+                                 strcmp(o->argument, "oom") == 0 ? ISOQ_STATUS_OOM : ISOQ_STATUS_CRASHED,
+                             .why = {"the heap is full", 16}};
+  uint8_t frame[1024];
+  size_t len;
 
-    wire_dying_encode(frame, &len, o->job, &dying);
-    send_bytes(frame, len);
-    hang();
+  if (wire_dying_encode(frame, &len, o->job, &dying) < 0) _exit(92);
+  send_bytes(frame, len);
+  raise(SIGTRAP);
 }
 
-static void do_spin(const struct order *o)
-{
-    (void)o;
-    for (volatile unsigned long i = 0;; i++)
-        ;
+static void do_dying_and_living_on(const struct order *o) {
+  struct wire_dying dying = {.status = ISOQ_STATUS_OOM, .why = {"soon", 4}};
+  uint8_t frame[1024];
+  size_t len;
+
+  wire_dying_encode(frame, &len, o->job, &dying);
+  send_bytes(frame, len);
+  hang();
+}
+
+static void do_spin(const struct order *o) {
+  (void)o;
+  for (volatile unsigned long i = 0;; i++)
+    ;
 }
 
 /* Resident megabytes. */
-static void do_grow(const struct order *o)
-{
-    size_t size = (size_t)atoi(o->argument) << 20;
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+static void do_grow(const struct order *o) {
+  size_t size = (size_t)atoi(o->argument) << 20;
+  void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    if (memory == MAP_FAILED)
-        _exit(93);
-    memset(memory, 1, size);
-    hang();
+  if (memory == MAP_FAILED) _exit(93);
+  memset(memory, 1, size);
+  hang();
 }
 
-static void do_flood(const struct order *o)
-{
-    char text[1000];
+static void do_flood(const struct order *o) {
+  char text[1000];
 
-    memset(text, 'x', sizeof(text));
-    for (;;)
-        send_console(o->job, ISOQ_CONSOLE_LOG, text, sizeof(text));
+  memset(text, 'x', sizeof(text));
+  for (;;)
+    send_console(o->job, ISOQ_CONSOLE_LOG, text, sizeof(text));
 }
 
-static void do_empty_lines(const struct order *o)
-{
-    for (;;)
-        send_console(o->job, ISOQ_CONSOLE_LOG, "", 0);
+static void do_empty_lines(const struct order *o) {
+  for (;;)
+    send_console(o->job, ISOQ_CONSOLE_LOG, "", 0);
 }
 
 /* `argument` bytes in one entry, and then a result. */
-static void do_print_bytes(const struct order *o)
-{
-    size_t len = (size_t)atol(o->argument);
-    char *text = malloc(len + 1);
+static void do_print_bytes(const struct order *o) {
+  size_t len = (size_t)atol(o->argument);
+  char *text = malloc(len + 1);
 
-    memset(text, 'y', len);
-    send_console(o->job, ISOQ_CONSOLE_LOG, text, len);
-    send_result(o->job, ISOQ_STATUS_OK, "printed");
-    free(text);
+  memset(text, 'y', len);
+  send_console(o->job, ISOQ_CONSOLE_LOG, text, len);
+  send_result(o->job, ISOQ_STATUS_OK, "printed");
+  free(text);
 }
 
-static void do_result_bytes(const struct order *o)
-{
-    struct wire_buffer buffer = {0};
-    size_t len = (size_t)atol(o->argument);
-    char *text = malloc(len + 1);
+static void do_result_bytes(const struct order *o) {
+  struct wire_buffer buffer = {0};
+  size_t len = (size_t)atol(o->argument);
+  char *text = malloc(len + 1);
 
-    memset(text, 'z', len);
-    make_result(&buffer, o->job, ISOQ_STATUS_OK, text, len);
-    send_bytes(buffer.data, buffer.len);
-    wire_buffer_free(&buffer);
-    free(text);
+  memset(text, 'z', len);
+  make_result(&buffer, o->job, ISOQ_STATUS_OK, text, len);
+  send_bytes(buffer.data, buffer.len);
+  wire_buffer_free(&buffer);
+  free(text);
 }
 
-static void do_no_such_type(const struct order *o)
-{
-    uint8_t header[WIRE_HEADER_SIZE] = {4, 0, 0, 0, 99, 0, 0, 0, (uint8_t)o->job};
+static void do_no_such_type(const struct order *o) {
+  uint8_t header[WIRE_HEADER_SIZE] = {4, 0, 0, 0, 99, 0, 0, 0, (uint8_t)o->job};
 
-    send_bytes(header, sizeof(header));
-    hang();
+  send_bytes(header, sizeof(header));
+  hang();
 }
 
-static void do_padding(const struct order *o)
-{
-    uint8_t header[WIRE_HEADER_SIZE] = {4, 0, 0, 0, WIRE_RESULT, 1, 0, 0, (uint8_t)o->job};
+static void do_padding(const struct order *o) {
+  uint8_t header[WIRE_HEADER_SIZE] = {4, 0, 0, 0, WIRE_RESULT, 1, 0, 0, (uint8_t)o->job};
 
-    send_bytes(header, sizeof(header));
-    hang();
+  send_bytes(header, sizeof(header));
+  hang();
 }
 
-static void do_too_long(const struct order *o)
-{
-    uint8_t header[WIRE_HEADER_SIZE] = {0xff, 0xff, 0xff, 0xff, WIRE_RESULT, 0, 0, 0, (uint8_t)o->job};
+static void do_too_long(const struct order *o) {
+  uint8_t header[WIRE_HEADER_SIZE] = {0xff, 0xff, 0xff, 0xff, WIRE_RESULT, 0, 0, 0, (uint8_t)o->job};
 
-    send_bytes(header, sizeof(header));
-    hang();
+  send_bytes(header, sizeof(header));
+  hang();
 }
 
 /* A length that the type allows, and this job does not. */
-static void do_long_for_job(const struct order *o)
-{
-    send_header(WIRE_RESULT, wire_type_max(WIRE_RESULT), o->job);
-    hang();
+static void do_long_for_job(const struct order *o) {
+  send_header(WIRE_RESULT, wire_type_max(WIRE_RESULT), o->job);
+  hang();
 }
 
-static void do_unreadable(const struct order *o)
-{
-    send_header(WIRE_RESULT, 5, o->job);
-    send_bytes("\xff\xff\xff\xff\xff", 5);
-    hang();
+static void do_unreadable(const struct order *o) {
+  send_header(WIRE_RESULT, 5, o->job);
+  send_bytes("\xff\xff\xff\xff\xff", 5);
+  hang();
 }
 
-static void do_hello_again(const struct order *o)
-{
-    (void)o;
-    send_header(WIRE_HELLO, 0, 0);
-    hang();
+static void do_hello_again(const struct order *o) {
+  (void)o;
+  send_header(WIRE_HELLO, 0, 0);
+  hang();
 }
 
-static void do_other_job(const struct order *o)
-{
-    send_result(o->job + 1, ISOQ_STATUS_OK, "not mine");
-    hang();
+static void do_other_job(const struct order *o) {
+  send_result(o->job + 1, ISOQ_STATUS_OK, "not mine");
+  hang();
 }
 
-static void do_twice(const struct order *o)
-{
-    struct wire_buffer buffer = {0};
+static void do_twice(const struct order *o) {
+  struct wire_buffer buffer = {0};
 
-    make_result(&buffer, o->job, ISOQ_STATUS_OK, "first", 5);
-    make_result(&buffer, o->job, ISOQ_STATUS_OK, "second", 6);
-    send_bytes(buffer.data, buffer.len);
-    wire_buffer_free(&buffer);
+  make_result(&buffer, o->job, ISOQ_STATUS_OK, "first", 5);
+  make_result(&buffer, o->job, ISOQ_STATUS_OK, "second", 6);
+  send_bytes(buffer.data, buffer.len);
+  wire_buffer_free(&buffer);
 }
 
-static void do_truncated(const struct order *o)
-{
-    struct wire_buffer buffer = {0};
+static void do_truncated(const struct order *o) {
+  struct wire_buffer buffer = {0};
 
-    make_result(&buffer, o->job, ISOQ_STATUS_OK, "half of it", 10);
-    send_bytes(buffer.data, buffer.len / 2);
-    _exit(0);
+  make_result(&buffer, o->job, ISOQ_STATUS_OK, "half of it", 10);
+  send_bytes(buffer.data, buffer.len / 2);
+  _exit(0);
 }
 
-static void do_result_and_exit(const struct order *o)
-{
-    send_result(o->job, ISOQ_STATUS_OK, "complete");
-    _exit(3);
+static void do_result_and_exit(const struct order *o) {
+  send_result(o->job, ISOQ_STATUS_OK, "complete");
+  _exit(3);
 }
 
-static void do_close(const struct order *o)
-{
-    (void)o;
-    close(SOCKET);
-    hang();
+static void do_close(const struct order *o) {
+  (void)o;
+  close(SOCKET);
+  hang();
 }
 
 /* Deeds that begin with output: "print-hang:text" prints first. */
-static void print(const struct order *o)
-{
-    send_console(o->job, ISOQ_CONSOLE_LOG, o->argument, strlen(o->argument));
-    send_console(o->job, ISOQ_CONSOLE_ERROR, "to stderr", 9);
+static void print(const struct order *o) {
+  send_console(o->job, ISOQ_CONSOLE_LOG, o->argument, strlen(o->argument));
+  send_console(o->job, ISOQ_CONSOLE_ERROR, "to stderr", 9);
 }
 
-static void do_print(const struct order *o) { print(o), send_result(o->job, ISOQ_STATUS_OK, "printed"); }
-static void do_print_hang(const struct order *o) { print(o), hang(); }
+static void do_print(const struct order *o) {
+  print(o), send_result(o->job, ISOQ_STATUS_OK, "printed");
+}
+static void do_print_hang(const struct order *o) {
+  print(o), hang();
+}
 
 /* Lets whoever opens the named pipe know that all is printed. */
-static void do_print_fifo_hang(const struct order *o)
-{
-    print(o);
-    if (open(o->argument, O_WRONLY | O_CLOEXEC) < 0)
-        _exit(98);
-    hang();
+static void do_print_fifo_hang(const struct order *o) {
+  print(o);
+  if (open(o->argument, O_WRONLY | O_CLOEXEC) < 0) _exit(98);
+  hang();
 }
 
 /* Goes on when the test has opened the named pipe and closed it again. */
-static void do_gate(const struct order *o)
-{
-    int fd = open(o->argument, O_RDONLY | O_CLOEXEC);
-    char byte;
+static void do_gate(const struct order *o) {
+  int fd = open(o->argument, O_RDONLY | O_CLOEXEC);
+  char byte;
 
-    if (fd < 0 || read(fd, &byte, 1) < 0)
-        _exit(99);
-    close(fd);
-    send_result(o->job, ISOQ_STATUS_OK, "through");
+  if (fd < 0 || read(fd, &byte, 1) < 0) _exit(99);
+  close(fd);
+  send_result(o->job, ISOQ_STATUS_OK, "through");
 }
 
-static void do_print_crash(const struct order *o) { print(o), abort(); }
-static void do_print_error(const struct order *o) { print(o), send_result(o->job, ISOQ_STATUS_ERROR, "after printing"); }
+static void do_print_crash(const struct order *o) {
+  print(o), abort();
+}
+static void do_print_error(const struct order *o) {
+  print(o), send_result(o->job, ISOQ_STATUS_ERROR, "after printing");
+}
 
 static const struct {
-    const char *name;
-    void (*act)(const struct order *);
+  const char *name;
+  void (*act)(const struct order *);
 } deeds[] = {
     {"ok", do_ok},
     {"error", do_error},
@@ -418,118 +397,104 @@ static const struct {
     {"print-error", do_print_error},
 };
 
-static void run_job(uint32_t job, const struct wire_job *message)
-{
-    char code[512];
-    size_t len = message->code.len < sizeof(code) ? message->code.len : sizeof(code) - 1;
-    struct order order = {.job = job, .argument = "", .message = message};
-    char *colon;
+static void run_job(uint32_t job, const struct wire_job *message) {
+  char code[512];
+  size_t len = message->code.len < sizeof(code) ? message->code.len : sizeof(code) - 1;
+  struct order order = {.job = job, .argument = "", .message = message};
+  char *colon;
 
-    /* A JSON string without escapes, in quotes. */
-    memcpy(code, message->code.data + 1, len - 2);
-    code[len - 2] = '\0';
-    colon = strchr(code, ':');
-    if (colon != NULL) {
-        *colon = '\0';
-        order.argument = colon + 1;
+  /* A JSON string without escapes, in quotes. */
+  memcpy(code, message->code.data + 1, len - 2);
+  code[len - 2] = '\0';
+  colon = strchr(code, ':');
+  if (colon != NULL) {
+    *colon = '\0';
+    order.argument = colon + 1;
+  }
+  for (size_t i = 0; i < sizeof(deeds) / sizeof(deeds[0]); i++)
+    if (strcmp(deeds[i].name, code) == 0) {
+      deeds[i].act(&order);
+      return;
     }
-    for (size_t i = 0; i < sizeof(deeds) / sizeof(deeds[0]); i++)
-        if (strcmp(deeds[i].name, code) == 0) {
-            deeds[i].act(&order);
-            return;
-        }
-    fprintf(stderr, "fake-executor: no such deed: %s\n", code);
-    _exit(94);
+  fprintf(stderr, "fake-executor: no such deed: %s\n", code);
+  _exit(94);
 }
 
-static void serve(void)
-{
-    uint8_t header_bytes[WIRE_HEADER_SIZE], *payload;
-    struct wire_header header;
-    struct wire_job job;
+static void serve(void) {
+  uint8_t header_bytes[WIRE_HEADER_SIZE], *payload;
+  struct wire_header header;
+  struct wire_job job;
 
-    while (receive_bytes(header_bytes, sizeof(header_bytes))) {
-        if (wire_header_decode(header_bytes, &header) < 0 || header.type != WIRE_JOB)
-            _exit(95);
-        payload = malloc(header.length + 1);
-        if (!receive_bytes(payload, header.length) || wire_job_decode(payload, header.length, &job) < 0)
-            _exit(96);
-        run_job(header.job, &job);
-        free(payload);
-    }
+  while (receive_bytes(header_bytes, sizeof(header_bytes))) {
+    if (wire_header_decode(header_bytes, &header) < 0 || header.type != WIRE_JOB) _exit(95);
+    payload = malloc(header.length + 1);
+    if (!receive_bytes(payload, header.length) || wire_job_decode(payload, header.length, &job) < 0)
+      _exit(96);
+    run_job(header.job, &job);
+    free(payload);
+  }
 }
 
 /* ---- how it starts ----------------------------------------------------------------------------- */
 
-static void say_hello(uint32_t protocol, bool locked_down)
-{
-    struct wire_buffer buffer = {0};
-    struct wire_hello hello = {.protocol = protocol, .locked_down = locked_down, .v8_version = {"none", 4},
-                               .sandbox = {"fake", 4}};
+static void say_hello(uint32_t protocol, bool locked_down) {
+  struct wire_buffer buffer = {0};
+  struct wire_hello hello = {
+      .protocol = protocol, .locked_down = locked_down, .v8_version = {"none", 4}, .sandbox = {"fake", 4}};
 
-    if (wire_hello_encode(&buffer, &hello) < 0)
-        _exit(97);
-    send_bytes(buffer.data, buffer.len);
-    wire_buffer_free(&buffer);
+  if (wire_hello_encode(&buffer, &hello) < 0) _exit(97);
+  send_bytes(buffer.data, buffer.len);
+  wire_buffer_free(&buffer);
 }
 
 /* Tells what it was given: arguments, variables, descriptors, signals, session. */
-static void report(int argc, char **argv)
-{
-    FILE *out = fdopen(SOCKET, "w"), *status = fopen("/proc/self/status", "re");
-    char line[256], path[64], target[256];
+static void report(int argc, char **argv) {
+  FILE *out = fdopen(SOCKET, "w"), *status = fopen("/proc/self/status", "re");
+  char line[256], path[64], target[256];
 
-    for (int i = 1; i < argc; i++)
-        fprintf(out, "argument %s\n", argv[i]);
-    for (char **variable = environ; variable != NULL && *variable != NULL; variable++)
-        if (strncmp(*variable, "ASAN", 4) != 0 && strncmp(*variable, "UBSAN", 5) != 0 &&
-            strncmp(*variable, "LSAN", 4) != 0)
-            fprintf(out, "variable %s\n", *variable);
-    for (int fd = 0; fd < 4096; fd++) {
-        ssize_t len;
+  for (int i = 1; i < argc; i++)
+    fprintf(out, "argument %s\n", argv[i]);
+  for (char **variable = environ; variable != NULL && *variable != NULL; variable++)
+    if (strncmp(*variable, "ASAN", 4) != 0 && strncmp(*variable, "UBSAN", 5) != 0 &&
+        strncmp(*variable, "LSAN", 4) != 0)
+      fprintf(out, "variable %s\n", *variable);
+  for (int fd = 0; fd < 4096; fd++) {
+    ssize_t len;
 
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        len = readlink(path, target, sizeof(target) - 1);
-        if (len < 0 || (status != NULL && fd == fileno(status)))
-            continue;
-        target[len] = '\0';
-        fprintf(out, "fd %d %s\n", fd, strncmp(target, "socket:", 7) == 0 ? "socket" : strncmp(target, "pipe:", 5) == 0
-                                                                                ? "pipe"
-                                                                                : target);
-    }
-    while (status != NULL && fgets(line, sizeof(line), status) != NULL)
-        if (strncmp(line, "SigBlk", 6) == 0 || strncmp(line, "SigIgn", 6) == 0)
-            fputs(line, out);
-    fprintf(out, "leader %d %d\n", getsid(0) == getpid(), getpgrp() == getpid());
-    fclose(out);
-    if (status != NULL)
-        fclose(status);
-    _exit(0);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    len = readlink(path, target, sizeof(target) - 1);
+    if (len < 0 || (status != NULL && fd == fileno(status))) continue;
+    target[len] = '\0';
+    fprintf(out, "fd %d %s\n", fd,
+            strncmp(target, "socket:", 7) == 0 ? "socket"
+            : strncmp(target, "pipe:", 5) == 0 ? "pipe"
+                                               : target);
+  }
+  while (status != NULL && fgets(line, sizeof(line), status) != NULL)
+    if (strncmp(line, "SigBlk", 6) == 0 || strncmp(line, "SigIgn", 6) == 0) fputs(line, out);
+  fprintf(out, "leader %d %d\n", getsid(0) == getpid(), getpgrp() == getpid());
+  fclose(out);
+  if (status != NULL) fclose(status);
+  _exit(0);
 }
 
-int main(int argc, char **argv)
-{
-    const char *name = strrchr(argv[0], '/'), *manner;
-    struct sigaction action = {.sa_sigaction = on_cancel, .sa_flags = SA_SIGINFO};
+int main(int argc, char **argv) {
+  const char *name = strrchr(argv[0], '/'), *manner;
+  struct sigaction action = {.sa_sigaction = on_cancel, .sa_flags = SA_SIGINFO};
 
-    manner = strchr(name != NULL ? name : argv[0], '.');
-    manner = manner != NULL ? manner + 1 : "";
-    if (strcmp(manner, "report") == 0)
-        report(argc, argv);
-    sigaction(SIGUSR1, &action, NULL);
-    if (strcmp(manner, "silent") == 0)
-        hang();
-    if (strcmp(manner, "refused") == 0) {
-        fprintf(stderr, "first line\nisoq-executor: sandbox: seccomp: Function not implemented\n");
-        _exit(73);
-    }
-    if (strcmp(manner, "mute") == 0)
-        _exit(1);
-    say_hello(strcmp(manner, "old") == 0 ? 0 : WIRE_PROTOCOL_VERSION, strcmp(manner, "unlocked") != 0);
-    if (strcmp(manner, "fleeting") == 0)
-        _exit(0);
-    if (strcmp(manner, "spin") == 0)
-        do_spin(NULL);
-    serve();
-    return 0;
+  manner = strchr(name != NULL ? name : argv[0], '.');
+  manner = manner != NULL ? manner + 1 : "";
+  if (strcmp(manner, "report") == 0) report(argc, argv);
+  sigaction(SIGUSR1, &action, NULL);
+  if (strcmp(manner, "silent") == 0) hang();
+  if (strcmp(manner, "refused") == 0) {
+    fprintf(stderr, "first line\nisoq-executor: sandbox: seccomp: Function not implemented\n");
+    _exit(73);
+  }
+  if (strcmp(manner, "mute") == 0) _exit(1);
+  say_hello(strcmp(manner, "old") == 0 ? 0 : WIRE_PROTOCOL_VERSION, strcmp(manner, "unlocked") != 0);
+  if (strcmp(manner, "fleeting") == 0) _exit(0);
+  if (strcmp(manner, "spin") == 0) do_spin(NULL);
+  serve();
+  return 0;
 }
