@@ -110,11 +110,22 @@ bool CallFormatter(Runtime *runtime, const char *method, int argc, v8::Local<v8:
     v8::Local<v8::Context> realm = runtime->console.realm.Get(isolate);
     v8::Context::Scope scope(realm);
     v8::Local<v8::Object> formatter = runtime->console.formatter.Get(isolate);
-    v8::Local<v8::Value> function, text;
-    if (!formatter->Get(realm, ToV8(isolate, method)).ToLocal(&function)) return false;
-    if (!function.As<v8::Function>()->Call(realm, formatter, argc, argv).ToLocal(&text)) return false;
-    *out += ToUtf8(isolate, text);
-    return true;
+    v8::Local<v8::Value> function, text, thrown;
+    {
+        v8::TryCatch catcher(isolate);
+        if (formatter->Get(realm, ToV8(isolate, method)).ToLocal(&function) &&
+            function.As<v8::Function>()->Call(realm, formatter, argc, argv).ToLocal(&text)) {
+            *out += ToUtf8(isolate, text);
+            return true;
+        }
+        if (catcher.HasTerminated()) {
+            catcher.ReThrow();
+            return false;
+        }
+        thrown = catcher.Exception();
+    }
+    isolate->ThrowException(ToJobError(runtime, thrown));
+    return false;
 }
 
 bool Format(const Info &info, int first, std::string *out) {
@@ -266,6 +277,22 @@ constexpr struct {
 };
 
 } // namespace
+
+v8::Local<v8::Value> ToJobError(Runtime *runtime, v8::Local<v8::Value> thrown) {
+    v8::Isolate *isolate = runtime->isolate;
+    v8::Local<v8::Context> home;
+    if (!thrown->IsNativeError() || !CreationContext(isolate, thrown.As<v8::Object>()).ToLocal(&home) ||
+        home == runtime->Context())
+        return thrown;
+    v8::Local<v8::Value> text;
+    v8::Local<v8::String> message = v8::String::Empty(isolate);
+    if (thrown.As<v8::Object>()->Get(home, ToV8(isolate, "message")).ToLocal(&text) && text->IsString())
+        message = text.As<v8::String>();
+    std::string kind = ToUtf8(isolate, thrown.As<v8::Object>()->GetConstructorName());
+    v8::Context::Scope scope(runtime->Context());
+    if (kind == "RangeError") return v8::Exception::RangeError(message);
+    return kind == "TypeError" ? v8::Exception::TypeError(message) : v8::Exception::Error(message);
+}
 
 v8::Local<v8::ObjectTemplate> ConsoleTemplate(v8::Isolate *isolate) {
     v8::Local<v8::ObjectTemplate> console = v8::ObjectTemplate::New(isolate);

@@ -73,6 +73,10 @@ void PreviewEntries(const Info &info) {
     info.GetReturnValue().Set(v8::Array::New(isolate, both, 2));
 }
 
+void ToJobErrorNative(const Info &info) {
+    info.GetReturnValue().Set(ToJobError(Runtime::From(info.GetIsolate()), info[0]));
+}
+
 } // namespace
 
 v8::Local<v8::Object> InspectNatives(Runtime *runtime, v8::Local<v8::Context> realm) {
@@ -86,6 +90,7 @@ v8::Local<v8::Object> InspectNatives(Runtime *runtime, v8::Local<v8::Context> re
     SetMethod(isolate, natives, "getPromiseDetails", GetPromiseDetails, 1, v8::None);
     SetMethod(isolate, natives, "getProxyDetails", GetProxyDetails, 2, v8::None);
     SetMethod(isolate, natives, "previewEntries", PreviewEntries, 2, v8::None);
+    SetMethod(isolate, natives, "toJobError", ToJobErrorNative, 1, v8::None);
     v8::Local<v8::Value> job_error_prototype;
     {
         v8::Context::Scope scope(runtime->Context());

@@ -137,6 +137,8 @@ int64_t MonotonicNs();
 // ---- console.cc
 
 v8::Local<v8::ObjectTemplate> ConsoleTemplate(v8::Isolate *isolate);
+// An error that the formatter made, as one of the job's realm; anything else as it is.
+v8::Local<v8::Value> ToJobError(Runtime *runtime, v8::Local<v8::Value> thrown);
 v8::Local<v8::Object> InspectNatives(Runtime *runtime, v8::Local<v8::Context> realm); // inspect_natives.cc
 
 // ---- globals.cc

@@ -151,7 +151,8 @@ static const struct sandbox_refusal SANDBOX_REFUSALS[] = {
      * thread that is only when the watchdog interrupts V8 within a lock that stopping the script takes too; V8 then waits
      * for itself until the broker ends it, and that is a timeout, no violation.
      */
-    {SYSCALL(openat, "V8's locks: the clock rate in /sys", {0}), EACCES},
+    {SYSCALL(openat, "V8's locks: the clock rate in /sys; no other open() has just these flags", INT_IS(2, O_RDONLY | O_CLOEXEC)),
+     EACCES},
     {SYSCALL(sched_getparam, "V8's locks: the priority", {0}), ENOSYS},
     {SYSCALL(sched_getscheduler, "V8's locks: the scheduler", {0}), ENOSYS},
 };

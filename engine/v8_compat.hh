@@ -54,6 +54,15 @@ inline void WriteLatin1(v8::Isolate *isolate, v8::Local<v8::String> text, uint8_
 #endif
 }
 
+inline v8::MaybeLocal<v8::Context> CreationContext(v8::Isolate *isolate, v8::Local<v8::Object> object) {
+#if V8_MAJOR_VERSION >= 13
+    return object->GetCreationContext(isolate);
+#else
+    (void)isolate;
+    return object->GetCreationContext();
+#endif
+}
+
 // False: an exception is pending.
 inline bool DetachBuffer(v8::Local<v8::ArrayBuffer> buffer) {
 #if V8_MAJOR_VERSION >= 11

@@ -676,6 +676,26 @@ START_TEST(test_result_before_the_death_counts) {
 }
 END_TEST
 
+START_TEST(test_executor_that_closes_is_given_no_job) {
+  char fifo[PATH_MAX], code[PATH_MAX + 32];
+  struct told *entry, *next;
+  int fd;
+
+  start_and_wait(1);
+  snprintf(fifo, sizeof(fifo), "%s/fifo", folder);
+  ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+  snprintf(code, sizeof(code), "result-close-fifo:%s", fifo);
+  entry = submit(code, "");
+  next = submit("ok:elsewhere", "");
+  fd = open(fifo, O_RDONLY | O_CLOEXEC);
+  run_until(entry->times == 1 && next->times == 1);
+  assert_status(entry, ISOQ_STATUS_OK);
+  assert_status(next, ISOQ_STATUS_OK);
+  wait_for_end(OUTCOME_END_BROKER); /* it went on living without a socket */
+  close(fd);
+}
+END_TEST
+
 START_TEST(test_two_results) {
   struct told *entry, *next;
 
@@ -1054,6 +1074,7 @@ int main(void) {
   tcase_add_test(tests, test_kill_from_outside);
   tcase_add_test(tests, test_kill_from_outside_keeps_output);
   tcase_add_test(tests, test_result_before_the_death_counts);
+  tcase_add_test(tests, test_executor_that_closes_is_given_no_job);
   tcase_add_test(tests, test_two_results);
   tcase_add_test(tests, test_output_up_to_the_limit_is_fine);
   tcase_add_test(tests, test_idle_executor_dies);

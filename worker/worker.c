@@ -15,6 +15,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@
 #define TICK_MS 250
 #define LAST_WORD_S 5 /* for Redis to confirm, after the drain's own time */
 #define LEAVE_S 2
+#define TRIM_ABOVE_BYTES (1u << 20) /* of a result: what it took is given back to the kernel */
 
 enum phase {
   PHASE_SERVING,
@@ -180,7 +182,7 @@ static void worker_publish(struct worker *w, struct job *job, const struct job_r
                            const char *dead_reason) {
   struct errand *errand = errand_new(w, job);
   char *json = NULL;
-  size_t len;
+  size_t len = 0;
 
   log_event(LOG_LEVEL_INFO, "job", LOG_TEXT("id", job->id), LOG_TEXT("queue", job->queue),
             LOG_TEXT("status", isoq_status_name(result->status)), LOG_MS("queued_ms", result->queued_ms),
@@ -192,6 +194,7 @@ static void worker_publish(struct worker *w, struct job *job, const struct job_r
     worker_give_up(w, "publishing a result");
   }
   free(json);
+  if (len > TRIM_ABOVE_BYTES) malloc_trim(0);
   job_free(job);
 }
 

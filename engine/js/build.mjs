@@ -53,6 +53,8 @@ const patches = [
       ['Pn=Pn||n(812),Pn.pathToFileURL'],
       // Reads `href` of every object, getters included.
       ['"string"==typeof t.href&&t instanceof Pn.URL', 'false'],
+      // A custom inspect function gets this realm's `inspect`.
+      ['return n}(t,r),Nn);if(i!==l)', 'return n}(t,r),isoq.plainInspect(Nn));if(i!==l)'],
       // These would run what the job has put on its prototypes.
       ['null!==c?e:Wt(e)', 'isoq.setView(e)'],
       ['null!==c?e:Z(e)', 'isoq.mapView(e)'],

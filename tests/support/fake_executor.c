@@ -338,6 +338,14 @@ static void do_print_fifo_hang(const struct order *o) {
   hang();
 }
 
+/* A RESULT and the end of the stream, both there when the test has opened the named pipe. */
+static void do_result_close_fifo(const struct order *o) {
+  send_result(o->job, ISOQ_STATUS_OK, "complete");
+  close(SOCKET);
+  if (open(o->argument, O_WRONLY | O_CLOEXEC) < 0) _exit(98);
+  hang();
+}
+
 /* Goes on when the test has opened the named pipe and closed it again. */
 static void do_gate(const struct order *o) {
   int fd = open(o->argument, O_RDONLY | O_CLOEXEC);
@@ -392,6 +400,7 @@ static const struct {
     {"print", do_print},
     {"print-hang", do_print_hang},
     {"print-fifo-hang", do_print_fifo_hang},
+    {"result-close-fifo", do_result_close_fifo},
     {"gate", do_gate},
     {"print-crash", do_print_crash},
     {"print-error", do_print_error},

@@ -140,3 +140,18 @@ export function internalSlot(value, key) {
   }
   return value[key];
 }
+
+let plain;
+
+// What a custom inspect function gets as `inspect`: a function from which, as from what it throws, nothing of this
+// realm can be reached.
+export function plainInspect(inspect) {
+  plain ??= Object.freeze(Object.assign(Object.setPrototypeOf((...args) => {
+    try {
+      return apply(inspect, undefined, args);
+    } catch (error) {
+      throw natives.toJobError(error);
+    }
+  }, null), { custom: modules.util.customInspectSymbol }));
+  return plain;
+}

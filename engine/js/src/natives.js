@@ -10,7 +10,7 @@ const required = [
   'isArgumentsObject', 'isArrayBuffer', 'isAsyncFunction', 'isBigIntObject', 'isBooleanObject', 'isDataView', 'isDate',
   'isExternal', 'isGeneratorFunction', 'isMap', 'isMapIterator', 'isModuleNamespaceObject', 'isNativeError',
   'isNumberObject', 'isPromise', 'isRegExp', 'isSet', 'isSetIterator', 'isSharedArrayBuffer', 'isStringObject',
-  'isSymbolObject', 'isTypedArray', 'isWeakMap', 'isWeakSet',
+  'isSymbolObject', 'isTypedArray', 'isWeakMap', 'isWeakSet', 'toJobError',
 ];
 
 const missing = required.filter((name) => typeof natives[name] !== 'function');

@@ -29,6 +29,7 @@ export function inspectNatives(job) {
     getProxyDetails: (value, both = true) => binding.getProxyDetails(value, both),
     // Node's own tells two arguments from one by their number.
     previewEntries: (value, isIterator) => (isIterator ? binding.previewEntries(value, true) : binding.previewEntries(value)),
+    toJobError: (error) => error,
     errorPrototype: job && vm.runInContext('Error.prototype', job),
   };
 }

@@ -1,4 +1,3 @@
 // expect: error
 // message: just text
-// line: 4
 await 0; throw 'just text';
