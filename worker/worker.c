@@ -43,7 +43,7 @@
 #define TICK_MS 250
 #define LAST_WORD_S 5 /* for Redis to confirm, after the drain's own time */
 #define LEAVE_S 2
-#define TRIM_ABOVE_BYTES (1u << 20) /* of a result: what it took is given back to the kernel */
+#define TRIM_ABOVE_BYTES (1u << 20) /* of a result */
 
 enum phase {
   PHASE_SERVING,
@@ -66,6 +66,7 @@ struct worker {
   enum phase phase;
   int exit_status;
   bool told_ready;
+  bool trim_due; /* a large result went through; what it took is given back to the kernel at the next tick */
   double run_ms_average;
   uint64_t given_back, fenced, duplicates;
   int64_t started_ns;
@@ -194,7 +195,7 @@ static void worker_publish(struct worker *w, struct job *job, const struct job_r
     worker_give_up(w, "publishing a result");
   }
   free(json);
-  if (len > TRIM_ABOVE_BYTES) malloc_trim(0);
+  w->trim_due |= len > TRIM_ABOVE_BYTES;
   job_free(job);
 }
 
@@ -344,6 +345,8 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx) {
   uint64_t before = w->given_back;
 
   (void)fd, (void)what;
+  if (w->trim_due) malloc_trim(0);
+  w->trim_due = false;
   if (pool_waiting(w->pool) == 0) return;
   pool_take_waiting(w->pool, STUCK_MS, worker_give_back, w);
   if (w->given_back == before) return;

@@ -240,14 +240,14 @@ class Executor:
 
 def compose(result, entries):
     """Streams and console entries, by the broker's rules (worker/outcome.c)."""
-    streams = {'stdout': '', 'stderr': ''}
+    streams = {'stdout': [], 'stderr': []}
     for entry in entries:
         stream = STREAMS[entry['level']]
-        streams[stream] += entry['text'] + '\n'
+        streams[stream].append(entry['text'] + '\n')
         result['truncated'][stream] |= entry['truncated']
     error = result['error']
     if error:
         parts = [part for part in (error['name'], error['message']) if part]
-        streams['stderr'] += (error['stack'] or ': '.join(parts)) + '\n'
+        streams['stderr'].append((error['stack'] or ': '.join(parts)) + '\n')
     result['console_output'] = [{'level': entry['level'], 'text': entry['text']} for entry in entries]
-    return {**result, **streams}
+    return {**result, 'stdout': ''.join(streams['stdout']), 'stderr': ''.join(streams['stderr'])}
