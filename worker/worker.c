@@ -44,6 +44,7 @@
 #define LAST_WORD_S 5 /* for Redis to confirm, after the drain's own time */
 #define LEAVE_S 2
 #define TRIM_ABOVE_BYTES (1u << 20) /* of a result */
+#define TRIM_TICKS 4                /* until Redis has it, and its copies are freed */
 
 enum phase {
   PHASE_SERVING,
@@ -66,7 +67,7 @@ struct worker {
   enum phase phase;
   int exit_status;
   bool told_ready;
-  bool trim_due; /* a large result went through; what it took is given back to the kernel at the next tick */
+  unsigned trim_ticks; /* for so many ticks yet, free memory goes back to the kernel */
   double run_ms_average;
   uint64_t given_back, fenced, duplicates;
   int64_t started_ns;
@@ -195,7 +196,7 @@ static void worker_publish(struct worker *w, struct job *job, const struct job_r
     worker_give_up(w, "publishing a result");
   }
   free(json);
-  w->trim_due |= len > TRIM_ABOVE_BYTES;
+  if (len > TRIM_ABOVE_BYTES) w->trim_ticks = TRIM_TICKS;
   job_free(job);
 }
 
@@ -345,8 +346,10 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx) {
   uint64_t before = w->given_back;
 
   (void)fd, (void)what;
-  if (w->trim_due) malloc_trim(0);
-  w->trim_due = false;
+  if (w->trim_ticks > 0) {
+    w->trim_ticks--;
+    malloc_trim(0);
+  }
   if (pool_waiting(w->pool) == 0) return;
   pool_take_waiting(w->pool, STUCK_MS, worker_give_back, w);
   if (w->given_back == before) return;

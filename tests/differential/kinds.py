@@ -546,16 +546,30 @@ def _(r):
     return fill('const out = []; const log = (x) => { out.push(String(x)); @print@ };\n@steps@\n@end@', steps='\n'.join(steps), print=r.choice(['', 'console.log(x);']), end=r.choice(['await new Promise((f) => setTimeout(f, 5)); out', 'new Promise((f) => setTimeout(() => f(out), 3))', 'return new Promise((f) => setTimeout(f, 2, out))', 'out']))
 
 
+# Between timers, only the order of their due times is certain, and that holds for delays that do not fall in the order
+# of the calls: a machine may stand still between any two statements.
+
+
 @script('timers')
 def _(r):
     delays = sorted(r.sample(range(1, 40), r.randint(1, 6)))
     code = ''.join(f'timers.push(setTimeout((...a) => {{ console.log({d}, a); }}, {d}, "x", {i}));' for i, d in enumerate(delays))
-    return fill('const timers = []; @code@ clearTimeout(timers[@k@]); clearTimeout(99999); clearTimeout(null); let n = 0; const id = setInterval(() => { if (++n === @m@) clearInterval(id); console.log("tick", n); }, 1); typeof timers[0]', code=code, k=r.small(0, 8), m=r.small(1, 4))
+    return fill('const timers = []; @code@ clearTimeout(timers[@k@]); clearTimeout(99999); clearTimeout(null); typeof timers[0]', code=code, k=r.small(0, 8))
+
+
+@script('intervals', 'ok', 'error')
+def _(r):
+    return fill('let n = 0; const id = setInterval((...a) => { console.log("tick", ++n, a); if (n === @m@) { clearInterval(id); @then@ } }, @ms@, "x"); @end@', m=r.small(1, 5), ms=r.small(0, 5), then=r.choice(['', 'setTimeout(() => console.log("last"), 1);', 'throw new Error("in an interval");' if r.random() < 0.3 else '']), end=r.choice(['typeof id', 'await 1; n']))
+
+
+@script('timers over and over')
+def _(r):
+    return fill('const out = []; await new Promise((f) => { const step = (k) => { out.push(k); if (k) setTimeout(step, @ms@, k - 1); else f(); }; step(@n@); }); out', ms=r.small(0, 3), n=r.small(1, 12))
 
 
 @script('nested timers and promises')
 def _(r):
-    return fill('const out = []; const wait = (ms) => new Promise((f) => setTimeout(f, ms)); async function worker(n) { for (let i = 0; i < n; i++) { await wait(1); out.push(n + ":" + i); } return n; } const a = await worker(@a@), b = await worker(@b@); setTimeout(() => { Promise.resolve().then(() => out.push("micro")); setTimeout(() => out.push("inner"), 0); queueMicrotask(() => out.push("queued")); out.push("outer"); }, 1); await wait(@c@0); [a, b, out.slice(0, 20)]', a=r.small(1, 4), b=r.small(1, 4), c=r.small(2, 4))
+    return fill('const out = []; const wait = (ms) => new Promise((f) => setTimeout(f, ms)); async function worker(n) { for (let i = 0; i < n; i++) { await wait(1); out.push(n + ":" + i); } return n; } const a = await worker(@a@), b = await worker(@b@); await new Promise((f) => setTimeout(() => { Promise.resolve().then(() => out.push("micro")); setTimeout(() => { out.push("inner"); f(); }, @c@); queueMicrotask(() => out.push("queued")); out.push("outer"); }, 1)); [a, b, out]', a=r.small(1, 4), b=r.small(1, 4), c=r.small(0, 4))
 
 
 @script('unhandled rejections', 'error')
@@ -670,7 +684,7 @@ def _(r):
 
 @script('small timeouts', 'timeout', weight=0.12)
 def _(r):
-    return 'console.log("before"); console.error("partial"); ' + r.choice(['for (;;);', 'await new Promise((f) => setTimeout(f, 60000));', 'setInterval(() => {}, 5); 1', 'const f = () => Promise.resolve().then(f); f()', '/(a+)+$/.test("a".repeat(40) + "b")', 'try { for (;;); } finally { console.log("no") }', 'while (true) { try { (() => { for (;;); })() } catch {} }', '[1, 2].sort(() => { for (;;); })', 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)', 'setTimeout(() => { throw 1 }, 60000); "pending"']), {'timeout_ms': r.choice([120, 200, 250])}
+    return 'console.log("before"); console.error("partial"); ' + r.choice(['for (;;);', 'await new Promise((f) => setTimeout(f, 60000));', 'setInterval(() => {}, 5); 1', 'const f = () => Promise.resolve().then(f); f()', '/(a+)+$/.test("a".repeat(40) + "b")', 'try { for (;;); } finally { console.log("no") }', 'while (true) { try { (() => { for (;;); })() } catch {} }', '[1, 2].sort(() => { for (;;); })', 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)', 'setTimeout(() => { throw 1 }, 60000); "pending"']), {'timeout_ms': r.choice([250, 300, 400])}
 
 
 @script('processor time used up', 'cpu_timeout', weight=0.06)
@@ -833,6 +847,11 @@ def _(r):
 @polluter('exhausts the stack, deep in the API', 'ok', 'error')
 def _(r):
     return r.choice(['let n = 0; const f = () => { n++; try { f() } catch { console.log("deep") ; throw 1 } }; try { f() } catch (e) { } n > 100', 'const f = () => { try { f() } catch { new URL("http://x/") } }; try { f() } catch {} new URL("http://y/").host', 'const f = () => { try { return f() } catch { return structuredClone({a: 1}) } }; let v; try { v = f() } catch {} "survived"', 'Error.prepareStackTrace = function p() { return p() }; try { new Error("x").stack } catch (e) { "caught" } "past"', 'const f = () => { try { f() } catch { new TextEncoder().encode("x"); atob("*") } }; try { f() } catch {} new TextEncoder().encode("é").length', 'const f = (x) => { try { f(x) } catch (e) { console.table([e]) } }; try { f() } catch {} typeof f'.replace('console.table([e])', 'JSON.stringify([1])')])
+
+
+@polluter('console state, left and looked for', weight=3)
+def _(r):
+    return fill('console.log("indented?"); console.count(); console.count("@label@"); console.countReset("kept"); console.timeEnd("kept"); @open@ console.@method@({first: "object"}); console.count("kept"); 1', label=r.choice(['x', 'y', 'default']), open=r.choice(['', 'console.group("open");', 'console.time("kept");', 'console.warn("x".repeat(5000));']), method=r.choice(['log', 'error', 'dir']))
 
 
 @polluter('first to load the web API')

@@ -4,8 +4,8 @@
  *
  * The deny_*.c files are linked into two programs. isoq-executor-probe is isoq-executor itself, from the same
  * objects, with one call wrapped (probe.c): a job whose code is `//probe NAME` makes the attempt of that name
- * where any other job runs JavaScript. test_deny.c plays the broker, starts that program as a broker does, and
- * compares what became of it with what is written here; it never makes an attempt itself.
+ * where any other job runs JavaScript. test_deny.c plays the broker, starts that program as a broker does,
+ * and compares what became of it with what is written here; it never makes an attempt itself.
  *
  * An attempt's arguments are those of somebody who means it, as far as they do no harm to the machine of the
  * test should the call get through. It returns what syscall() returned, errno beside it.
@@ -33,19 +33,19 @@ struct deny_case {
   int line;
 };
 
-/* All cases of the program, in the order of their files; NULL beyond the last. */
+/* All cases of the program, in no certain order; NULL beyond the last. */
 const struct deny_case *deny_at(size_t index);
 
 /* The id of the process that started the executor. Set before the lock-down; asking for it is denied. */
 extern pid_t deny_broker;
 
 /*
- * DENIED(name) { return syscall(...); } defines a case and enters it in the list: the linker makes an array of
- * the pointers. The file defines DENY_SUBJECT before.
+ * DENIED(name) { return syscall(...); } defines a case and enters it in the list: the linker makes an array
+ * of the pointers. The file defines DENY_SUBJECT before.
  */
 #define DENY_CASE(name, end, error)                                                                          \
   static long attempt_##name(void);                                                                          \
-  static const struct deny_case case_##name = {DENY_SUBJECT, #name, attempt_##name, end,                     \
+  static const struct deny_case case_##name = {DENY_SUBJECT, #name,    attempt_##name, end,                  \
                                                error,        __FILE__, __LINE__};                            \
   __attribute__((section("deny_cases"), used)) static const struct deny_case *const entry_##name =           \
       &case_##name;                                                                                          \

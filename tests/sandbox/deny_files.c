@@ -388,6 +388,16 @@ REFUSED(looking_at_a_path_by_newfstatat, EBADF) {
   memset(buffer, 'x', sizeof(buffer));
   return untouched(syscall(SYS_newfstatat, AT_FDCWD, "/", buffer, 0));
 }
+/* The one open() that is answered, since a lock of V8 asks for it; whatever is to be opened, nothing is. */
+REFUSED(opening_as_the_locks_of_v8_do, EACCES) {
+  return syscall(SYS_openat, AT_FDCWD, PRESENT, O_RDONLY | O_CLOEXEC);
+}
+REFUSED(opening_as_the_locks_of_v8_do_with_high_bits, EACCES) {
+  return syscall(SYS_openat, AT_FDCWD, PRESENT, 0x100000000L | O_RDONLY | O_CLOEXEC);
+}
+DENIED(opening_for_writing_and_close_on_exec) {
+  return syscall(SYS_openat, AT_FDCWD, "/dev/null", O_WRONLY | O_CLOEXEC);
+}
 REFUSED(moving_in_a_file, EBADF) {
   return syscall(SYS_lseek, BROKER_FD, 0, SEEK_SET);
 }

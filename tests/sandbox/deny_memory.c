@@ -2,11 +2,11 @@
  * Memory is private, anonymous, and the process's own.
  *
  * What is not denied, and cannot be: making private memory executable. V8 compiles into pages that it makes
- * with mprotect(PROT_EXEC), in the same process and by the same calls as any code that took V8 over would. The
- * kernel's PR_SET_MDWE forbids both or neither; its memory protection keys are changed by an instruction that
- * needs no system call. So the last case here says what is: such code runs, in a process where that does not
- * help it, because every way out is closed to machine code as it is to JavaScript. Executable memory out of a
- * file, or shared with another process, is denied.
+ * with mprotect(PROT_EXEC), in the same process and by the same calls as any code that took V8 over would.
+ * The kernel's PR_SET_MDWE forbids both or neither; its memory protection keys are changed by an instruction
+ * that needs no system call. So the last case here says what is: such code runs, in a process where that does
+ * not help it, because every way out is closed to machine code as it is to JavaScript. Executable memory out
+ * of a file, or shared with another process, is denied.
  */
 #include <errno.h>
 #include <stdint.h>

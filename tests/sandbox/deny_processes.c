@@ -1,6 +1,6 @@
 /*
- * No other process is made, signalled, looked into or waited for; no right is gained; nothing of the kernel is
- * configured; and the filter stays as it is.
+ * No other process is made, signalled, looked into or waited for; no right is gained; nothing of the kernel
+ * is configured; and the filter stays as it is.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -195,8 +195,8 @@ DENIED(asking_for_the_locks_of_the_broker) {
   return syscall(SYS_get_robust_list, deny_broker, &head, &len);
 }
 
-/* A process has a clock, its processor time, that anybody may read by its id: which ids there are, and how busy
- * each of them is. */
+/* A process has a clock, its processor time, that anybody may read by its id: which ids there are, and how
+ * busy each of them is. */
 static clockid_t clock_of(pid_t pid) {
   return (clockid_t)(~(unsigned)pid << 3 | 2 /* CPUCLOCK_SCHED */);
 }
@@ -222,8 +222,8 @@ DENIED(waiting_for_the_processor_time_of_the_broker) {
 
   return syscall(SYS_clock_nanosleep, clock_of(deny_broker), 0, &nothing, NULL);
 }
-/* The page cache is the same for all: a word in the text of a library is one that every executor can wait at and be
- * woken from, in whatever namespaces they are. Only the private kind of futex stays in its process. */
+/* The page cache is the same for all: a word in the text of a library is one that every executor can wait at
+ * and be woken from, in whatever namespaces they are. Only the private kind of futex stays in its process. */
 DENIED(waking_a_process_that_shares_a_library) {
   return syscall(SYS_futex, (uintptr_t)&memcpy & ~(uintptr_t)3, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
@@ -317,6 +317,14 @@ DENIED(choosing_its_processors) {
 }
 DENIED(asking_for_its_processors) {
   return syscall(SYS_sched_getaffinity, 0, sizeof(buffer), buffer);
+}
+REFUSED(asking_for_the_scheduler_of_the_broker, ENOSYS) {
+  return syscall(SYS_sched_getscheduler, deny_broker);
+}
+REFUSED(asking_for_the_priority_of_the_broker, ENOSYS) {
+  struct sched_param parameters;
+
+  return syscall(SYS_sched_getparam, deny_broker, &parameters);
 }
 DENIED(choosing_its_scheduler) {
   struct sched_param parameters = {0};

@@ -5,13 +5,13 @@
  *
  * SUBJECT is that of one file (files, network, processes, memory); `numbers`, every system call that the
  * sandbox's table does not list; or `worker`, what a real worker makes of a violation. SETTING is where the
- * broker lives, so where the executors it starts do: `root`; `user`, an ordinary user; `no-userns`, an ordinary
- * user whom the machine refuses user namespaces. The whole program moves there at its start, by giving up
- * rights and by a seccomp filter, so that everything it starts is started as in production (worker/spawn.c),
- * and nothing of the machine is changed.
+ * broker lives, so where the executors it starts do: `root`; `user`, an ordinary user; `no-userns`, an
+ * ordinary user whom the machine refuses user namespaces. The whole program moves there at its start, by
+ * giving up rights and by a seccomp filter, so that everything it starts is started as in production
+ * (worker/spawn.c), and nothing of the machine is changed.
  *
- * ISOQ_TEST_PROBE names isoq-executor-probe (probe.c). Each attempt has an executor of its own, since it is to
- * be the last thing that one does; the next ones start meanwhile. Only where the filter is lenient, in
+ * ISOQ_TEST_PROBE names isoq-executor-probe (probe.c). Each attempt has an executor of its own, since it is
+ * to be the last thing that one does; the next ones start meanwhile. Only where the filter is lenient, in
  * sanitizer builds, an executor that survived is used again. Tests do not fork here: the spare executors are
  * children of this process.
  */
@@ -51,10 +51,14 @@
 #define PATIENCE_MS 30000
 #define SPARES 2
 #define CASES_MAX 1024
-#define NUMBERS 512
+#define NUMBERS 600
 
 static const char *probe_path, *subject;
-static enum setting { SETTING_ROOT, SETTING_USER, SETTING_NO_USERNS } setting;
+static enum setting {
+  SETTING_ROOT,
+  SETTING_USER,
+  SETTING_NO_USERNS
+} setting;
 static const char *const setting_names[] = {"root", "user", "no-userns"};
 
 /* ---- executors --------------------------------------------------------------------------- */
@@ -340,10 +344,10 @@ END_TEST
 
 /* What the sandbox alone denies, since without it these are anybody's right. */
 START_TEST(without_the_sandbox_attempts_succeed) {
-  static const char *const names[] = {"opening_a_file",       "making_a_socket_tcp", "making_a_pair_of_sockets",
-                                      "forking",              "forking_by_clone3",   "making_a_memory_file",
-                                      "signalling_the_broker", "mapping_shared_memory", "becoming_dumpable",
-                                      "asking_for_the_parent"};
+  static const char *const names[] = {
+      "opening_a_file",    "making_a_socket_tcp",  "making_a_pair_of_sockets", "forking",
+      "forking_by_clone",  "making_a_memory_file", "signalling_the_broker",    "mapping_shared_memory",
+      "becoming_dumpable", "asking_for_the_parent"};
 
   put_down(&current);
   current = start(true);
@@ -364,26 +368,71 @@ END_TEST
 /* ---- every number ------------------------------------------------------------------------ */
 
 /*
- * The second book-keeping of the table in engine/sandbox.c: what is not in here dies whatever its arguments are,
- * or is refused always. Who adds a call there writes it down here, and says why in the review.
+ * The second book-keeping of the table in engine/sandbox.c: what is not in here dies whatever its arguments
+ * are, or is refused always. Who adds a call there writes it down here, and says why in the review.
  */
 static const int answered_calls[] = {
-    SCMP_SYS(read),           SCMP_SYS(write),        SCMP_SYS(writev),         SCMP_SYS(poll),
-    SCMP_SYS(ppoll),          SCMP_SYS(close),        SCMP_SYS(mmap),           SCMP_SYS(munmap),
-    SCMP_SYS(mprotect),       SCMP_SYS(mremap),       SCMP_SYS(brk),            SCMP_SYS(madvise),
-    SCMP_SYS(futex),          SCMP_SYS(nanosleep),    SCMP_SYS(clock_nanosleep), SCMP_SYS(sched_yield),
-    SCMP_SYS(restart_syscall), SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres),  SCMP_SYS(gettimeofday),
-    SCMP_SYS(timer_settime),  SCMP_SYS(getrusage),    SCMP_SYS(rt_sigreturn),   SCMP_SYS(rt_sigaction),
-    SCMP_SYS(rt_sigprocmask), SCMP_SYS(sigaltstack),  SCMP_SYS(getpid),         SCMP_SYS(gettid),
-    SCMP_SYS(tgkill),         SCMP_SYS(getrandom),    SCMP_SYS(exit),           SCMP_SYS(exit_group),
-    SCMP_SYS(prctl),          SCMP_SYS(pkey_alloc),   SCMP_SYS(fstat),          SCMP_SYS(newfstatat),
-    SCMP_SYS(ioctl),          SCMP_SYS(lseek),
+    SCMP_SYS(read),
+    SCMP_SYS(write),
+    SCMP_SYS(writev),
+    SCMP_SYS(poll),
+    SCMP_SYS(ppoll),
+    SCMP_SYS(close),
+    SCMP_SYS(mmap),
+    SCMP_SYS(munmap),
+    SCMP_SYS(mprotect),
+    SCMP_SYS(mremap),
+    SCMP_SYS(brk),
+    SCMP_SYS(madvise),
+    SCMP_SYS(futex),
+    SCMP_SYS(nanosleep),
+    SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(clock_getres),
+    SCMP_SYS(gettimeofday),
+    SCMP_SYS(timer_settime),
+    SCMP_SYS(getrusage),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(sigaltstack),
+    SCMP_SYS(getpid),
+    SCMP_SYS(gettid),
+    SCMP_SYS(tgkill),
+    SCMP_SYS(getrandom),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+    SCMP_SYS(prctl),
+    SCMP_SYS(pkey_alloc),
+    SCMP_SYS(fstat),
+    SCMP_SYS(newfstatat),
+    SCMP_SYS(ioctl),
+    SCMP_SYS(lseek),
+    SCMP_SYS(openat),
+    SCMP_SYS(sched_getparam),
+    SCMP_SYS(sched_getscheduler),
 };
 
 static bool is_answered(int number) {
   for (size_t i = 0; i < sizeof(answered_calls) / sizeof(answered_calls[0]); i++)
     if (answered_calls[i] == number) return true;
   return false;
+}
+
+/*
+ * uretprobe() and uprobe() of x86-64, which the kernel (6.11 and later) takes past every filter: a kernel's
+ * tracer plants them into a program's code. From anywhere but there they do nothing: SIGILL, or an error.
+ */
+static bool is_beyond_filters(int number, const struct outcome *outcome) {
+#ifdef __x86_64__
+  return (number == 335 || number == 336) &&
+         (killed_by(outcome, SIGILL) || (outcome->answered && outcome->value == -1));
+#else
+  (void)number, (void)outcome;
+  return false;
+#endif
 }
 
 START_TEST(no_other_number_is_answered) {
@@ -394,7 +443,8 @@ START_TEST(no_other_number_is_answered) {
   take();
   snprintf(name, sizeof(name), "number_%d", _i);
   outcome = probe(name);
-  ck_assert_msg(denied(&outcome), "system call %d as %s: %s", _i, setting_names[setting], describe(&outcome));
+  ck_assert_msg(denied(&outcome) || is_beyond_filters(_i, &outcome), "system call %d as %s: %s", _i,
+                setting_names[setting], describe(&outcome));
   let_go();
 }
 END_TEST
@@ -543,6 +593,7 @@ static Suite *suite(void) {
 
   snprintf(name, sizeof(name), "%s, as %s", subject, setting_names[setting]);
   tests = tcase_create(name);
+  tcase_add_unchecked_fixture(tests, NULL, no_more_spares);
   if (strcmp(subject, "worker") == 0) {
     tcase_add_checked_fixture(tests, start_worker, stop_worker);
     tcase_add_test(tests, a_violation_has_its_status_and_the_next_job_is_served);
@@ -589,7 +640,6 @@ int main(int argc, char **argv) {
   srunner_set_fork_status(runner, CK_NOFORK);
   srunner_run_all(runner, CK_ENV);
   failed = srunner_ntests_failed(runner);
-  no_more_spares();
   srunner_free(runner);
   return failed == 0 ? 0 : 1;
 }
