@@ -78,7 +78,7 @@ install: v8 ## install below PREFIX (/usr/local); DESTDIR is honoured
 format: ## format the C and C++ sources with clang-format
 	@command -v clang-format >/dev/null || { echo 'format: install clang-format first' >&2; exit 1; }
 	@find engine worker queue config bindings cli tests bench -type d \( -name node_modules -o -name dist \) -prune -o \
-	  -type f \( -name '*.[ch]' -o -name '*.cc' \) -print0 | xargs -0r clang-format -i
+	  -type f \( -name '*.[ch]' -o -name '*.cc' -o -name '*.hh' \) -print0 | xargs -0r clang-format -i
 
 .PHONY: clean
 clean: ## remove what was built

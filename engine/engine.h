@@ -1,11 +1,13 @@
 /*
  * The engine: one JavaScript job in one pristine V8 isolate, behind plain C.
  *
- * Bytes and structs go in and out, never a V8 type; only engine/ *.cc includes a V8 header. The engine owns its
- * process: it is single-threaded, sets TZ and LC_ALL (jobs see UTC and en-US), uses one real-time signal for its
- * watchdog and creates no thread. Every call but engine_cancel() comes from the thread that called engine_init().
+ * Bytes and structs go in and out, never a V8 type; only engine/ *.cc includes a V8 header. The engine owns
+ * its process: it is single-threaded, sets TZ and LC_ALL (jobs see UTC and en-US), uses one real-time signal
+ * for its watchdog and creates no thread. Every call but engine_cancel() comes from the thread that called
+ * engine_init().
  *
- * Text is UTF-8 in both directions. What JavaScript cannot express in UTF-8 (lone surrogates) leaves as U+FFFD.
+ * Text is UTF-8 in both directions. What JavaScript cannot express in UTF-8 (lone surrogates) leaves as
+ * U+FFFD.
  */
 #ifndef ISOQ_ENGINE_ENGINE_H
 #define ISOQ_ENGINE_ENGINE_H
@@ -20,11 +22,11 @@
 extern "C" {
 #endif
 
-/* ---- the platform ------------------------------------------------------------------------------------------ */
+/* ---- the platform ---- */
 
 /*
- * Starts V8 for this process. Idempotent and thread-safe: every later call returns what the first one did. Returns
- * 0, or -ENOTSUP after engine_dispose() (V8 starts once in a process), or another negative errno.
+ * Starts V8 for this process. Idempotent and thread-safe: every later call returns what the first one did.
+ * Returns 0, or -ENOTSUP after engine_dispose() (V8 starts once in a process), or another negative errno.
  */
 int engine_init(void);
 
@@ -37,109 +39,111 @@ void engine_dispose(void);
 /* "13.6.233.17-node.28": of the V8 that runs, not of the headers. Static. */
 const char *engine_v8_version(void);
 
-/* ---- one job ----------------------------------------------------------------------------------------------- */
+/* ---- one job ---- */
 
 struct runtime_config {
-    size_t max_heap_size_bytes; /* V8 heap plus ArrayBuffers; 256 MiB. At least 4 MiB is always granted. */
-    uint32_t timeout_ms;        /* wall clock, timers and waiting included; 30 000. 0: none. */
-    uint32_t cpu_ms;            /* processor time of this process; 0: none. */
-    bool capture_console;       /* true; false drops what the console is given. */
-    size_t max_output_bytes;    /* stdout and stderr together; 1 MiB. What exceeds it is cut, and said so. */
-    size_t max_result_bytes;    /* 8 MiB; a larger result is ISOQ_STATUS_OUTPUT_LIMIT. */
-    uint32_t max_timers;        /* pending at a time; 10 000. One more makes setTimeout throw a RangeError. */
-    bool has_seed;              /* seed Math.random with seed; else with the kernel's random bytes. */
-    uint64_t seed;
+  size_t max_heap_size_bytes; /* V8 heap plus ArrayBuffers; 256 MiB. At least 4 MiB is always granted. */
+  uint32_t timeout_ms;        /* wall clock, timers and waiting included; 30 000. 0: none. */
+  uint32_t cpu_ms;            /* processor time of this process; 0: none. */
+  bool capture_console;       /* true; false drops what the console is given. */
+  size_t max_output_bytes;    /* stdout and stderr together; 1 MiB. What exceeds it is cut, and said so. */
+  size_t max_result_bytes;    /* 8 MiB; a larger result is ISOQ_STATUS_OUTPUT_LIMIT. */
+  uint32_t max_timers;        /* pending at a time; 10 000. One more makes setTimeout throw a RangeError. */
+  bool has_seed;              /* seed Math.random with seed; else with the kernel's random bytes. */
+  uint64_t seed;
 };
 
 /* The defaults above. */
 struct runtime_config runtime_config_default(void);
 
 struct engine_error {
-    char *name;    /* "TypeError"; NULL when there is no error */
-    char *message; /* may be "" */
-    char *stack;   /* name, message and frames; "" where there is none */
-    int line;      /* from 1, line 1 is the first line of the code; 0: not known */
-    int column;    /* from 1; 0: not known */
+  char *name;    /* "TypeError"; NULL when there is no error */
+  char *message; /* may be "" */
+  char *stack;   /* name, message and frames; "" where there is none */
+  int line;      /* from 1, line 1 is the first line of the code; 0: not known */
+  int column;    /* from 1; 0: not known */
 };
 
 struct execution_result {
-    bool success; /* status == ISOQ_STATUS_OK */
-    enum isoq_status status;
-    char *result; /* NUL-terminated; may hold NUL before result_len. NULL on failure and for undefined etc. */
-    size_t result_len;
-    enum isoq_result_type result_type; /* ISOQ_TYPE_NONE on failure */
-    char *stdout;                      /* engine_execute() only; never NULL there */
-    size_t stdout_len;
-    char *stderr; /* the same; ends with the uncaught error, if any */
-    size_t stderr_len;
-    bool stdout_truncated;
-    bool stderr_truncated;
-    struct engine_error error;
-    double execution_time_ms; /* wall clock of the script, set-up of the isolate not counted */
-    double cpu_time_ms;
-    uint64_t peak_memory_bytes; /* V8 heap plus ArrayBuffers, sampled at each garbage collection and at the end */
+  bool success; /* status == ISOQ_STATUS_OK */
+  enum isoq_status status;
+  char *result; /* NUL-terminated; may hold NUL before result_len. NULL on failure and for undefined etc. */
+  size_t result_len;
+  enum isoq_result_type result_type; /* ISOQ_TYPE_NONE on failure */
+  char *stdout;                      /* engine_execute() only; never NULL there */
+  size_t stdout_len;
+  char *stderr; /* the same; ends with the uncaught error, if any */
+  size_t stderr_len;
+  bool stdout_truncated;
+  bool stderr_truncated;
+  struct engine_error error;
+  double execution_time_ms; /* wall clock of the script, set-up of the isolate not counted */
+  double cpu_time_ms;
+  uint64_t
+      peak_memory_bytes; /* V8 heap plus ArrayBuffers, sampled at each garbage collection and at the end */
 };
 
 /*
- * Runs `code` (not NUL-terminated) and fills `*out`, which the caller releases with execution_result_free(). NULL
- * `config` means the defaults. What the script does wrong is in `out->status`, and the return value is 0 then too.
- * Returns -EINVAL when the engine is not initialised or an argument is missing, -ENOMEM; `*out` is untouched then.
- * A V8 that gives up (an allocation that it cannot refuse) ends the process: the broker calls that `oom`.
+ * Runs `code` (not NUL-terminated) and fills `*out`, which the caller releases with execution_result_free().
+ * NULL `config` means the defaults. What the script does wrong is in `out->status`, and the return value is 0
+ * then too. Returns -EINVAL when the engine is not initialised or an argument is missing, -ENOMEM; `*out` is
+ * untouched then. A V8 that gives up (an allocation that it cannot refuse) ends the process: the broker calls
+ * that `oom`.
  */
 int engine_execute(const char *code, size_t code_len, const struct runtime_config *config,
                    struct execution_result *out);
 
 void execution_result_free(struct execution_result *result);
 
-/* ---- the same with a host: what isoq-executor uses ---------------------------------------------------------- */
+/* ---- the same with a host: what isoq-executor uses ---- */
 
 struct engine_text {
-    const char *data;
-    size_t len;
+  const char *data;
+  size_t len;
 };
 
 struct engine_job {
-    struct engine_text code;
-    bool code_is_json;        /* code is a JSON string literal, quotes included: escapes and lone surrogates survive */
-    struct engine_text input; /* JSON text of the global `input`; data NULL: null */
+  struct engine_text code;
+  bool code_is_json; /* code is a JSON string literal, quotes included: escapes and lone surrogates survive */
+  struct engine_text input; /* JSON text of the global `input`; data NULL: null */
 };
 
 /* What the engine asks of its host. All of them are called on the engine's thread while engine_run() runs. */
 struct engine_host {
-    void *ctx;
+  void *ctx;
 
-    /* One console entry, without its newline; `truncated`: the output limit cut it (text may be empty). */
-    void (*console)(void *ctx, enum isoq_console_level level, struct engine_text text, bool truncated);
+  /* One console entry, without its newline; `truncated`: the output limit cut it (text may be empty). */
+  void (*console)(void *ctx, enum isoq_console_level level, struct engine_text text, bool truncated);
 
-    /*
-     * Wait until `timeout_ms` have passed (never negative), or something arrived for the job; early returns are
-     * harmless. EINTR is no error. NULL: the engine sleeps by itself.
-     */
-    void (*wait)(void *ctx, int64_t timeout_ms);
+  /*
+   * Wait until `timeout_ms` have passed (never negative), or something arrived for the job; early returns are
+   * harmless. EINTR is no error. NULL: the engine sleeps by itself.
+   */
+  void (*wait)(void *ctx, int64_t timeout_ms);
 
-    /* The watchdog's tick, every 25 ms at most while a job runs: IN A SIGNAL HANDLER. May be NULL. */
-    void (*tick)(void *ctx);
+  /* The watchdog's tick, every 25 ms at most while a job runs: IN A SIGNAL HANDLER. May be NULL. */
+  void (*tick)(void *ctx);
 
-    /*
-     * V8 gives up and the process must end: status is OOM or CRASHED. Called on V8's stack, in any state: write a
-     * last message, then _exit(). If it returns, the engine aborts. May be NULL.
-     */
-    void (*dying)(void *ctx, enum isoq_status status, const char *why);
+  /*
+   * V8 gives up and the process must end: status is OOM or CRASHED. Called on V8's stack, in any state: write
+   * a last message, then _exit(). If it returns, the engine aborts. May be NULL.
+   */
+  void (*dying)(void *ctx, enum isoq_status status, const char *why);
 };
 
 /* As engine_execute(), but console output goes to the host, and out->stdout and out->stderr stay NULL. */
-int engine_run(const struct engine_job *job, const struct runtime_config *config, const struct engine_host *host,
-               struct execution_result *out);
+int engine_run(const struct engine_job *job, const struct runtime_config *config,
+               const struct engine_host *host, struct execution_result *out);
 
 /*
- * Stops the job that runs now, if one does; its status is `status` (ISOQ_STATUS_CANCELLED, ...), its error's message
- * says `why` (a static string). Async-signal-safe.
+ * Stops the job that runs now, if one does; its status is `status` (ISOQ_STATUS_CANCELLED, ...), its error's
+ * message says `why` (a static string). Async-signal-safe.
  */
 void engine_cancel(enum isoq_status status, const char *why);
 
 /*
- * The text which an uncaught error adds to stderr, without a newline: the stack, or "name: message". The broker's
- * results and engine_execute() share this rule. Points into `error`, or into `buffer`.
+ * The text which an uncaught error adds to stderr, without a newline: the stack, or "name: message". The
+ * broker's results and engine_execute() share this rule. Points into `error`, or into `buffer`.
  */
 const char *engine_error_text(const struct engine_error *error, char *buffer, size_t buffer_size);
 

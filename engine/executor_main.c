@@ -68,7 +68,7 @@ static struct {
   uint8_t batch[WIRE_HEADER_SIZE + BATCH_BYTES];
 } console;
 
-/* ---- the socket -------------------------------------------------------------------------- */
+/* ---- the socket ---- */
 
 static void acquire(void) {
   console.busy = 1;
@@ -116,7 +116,7 @@ static int broker_read(void *buffer, size_t len) {
   return 1;
 }
 
-/* ---- the console ------------------------------------------------------------------------- */
+/* ---- the console ---- */
 
 static int64_t now_ms(void) {
   struct timespec now;
@@ -192,7 +192,7 @@ static void host_ignore_console(void *ctx, enum isoq_console_level level, struct
   (void)ctx, (void)level, (void)text, (void)truncated;
 }
 
-/* ---- the rest of the engine's host ------------------------------------------------------- */
+/* ---- the rest of the engine's host ---- */
 
 static void host_wait(void *ctx, int64_t timeout_ms) {
   struct pollfd fd = {.fd = BROKER_FD, .events = POLLIN | POLLRDHUP};
@@ -230,7 +230,7 @@ static void host_dying(void *ctx, enum isoq_status status, const char *why) {
   _exit(oom ? EXECUTOR_EXIT_OOM : EXECUTOR_EXIT_CRASHED);
 }
 
-/* ---- signals ----------------------------------------------------------------------------- */
+/* ---- signals ---- */
 
 /*
  * SIGUSR1 by sigqueue() names the job in its value; it cannot hit another one, however late or early it
@@ -275,7 +275,7 @@ static int set_up_signals(void) {
   return 0;
 }
 
-/* ---- jobs -------------------------------------------------------------------------------- */
+/* ---- jobs ---- */
 
 static struct wire_text text_of(const char *text, size_t max) {
   if (text == NULL) return (struct wire_text){"", 0};
@@ -407,7 +407,7 @@ static int serve(void) {
   return r == -EBADMSG ? EXECUTOR_EXIT_PROTOCOL : EXECUTOR_EXIT_BROKER_GONE;
 }
 
-/* ---- the start --------------------------------------------------------------------------- */
+/* ---- the start ---- */
 
 /* What V8, ICU and libc load lazily: formatting of objects, time zone, locale, timers, WebAssembly, error
  * stacks. */

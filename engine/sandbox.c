@@ -44,7 +44,7 @@
 
 #define NOBODY 65534
 
-/* ---- the system calls that remain -------------------------------------------------------- */
+/* ---- the system calls that remain ---- */
 
 /* int arguments: the kernel ignores the upper half of the register, and so must the filter. */
 #define INT_MASK UINT64_C(0xffffffff)
@@ -147,11 +147,13 @@ static const struct sandbox_refusal SANDBOX_REFUSALS[] = {
     {SYSCALL(ioctl, "the same: is it a terminal?", {0}), EBADF},
     {SYSCALL(lseek, "libc, when it flushes at the end", {0}), EBADF},
     /*
-     * V8's locks, when one is contended for the first time, ask for the machine's clock rate and the scheduler. In one
-     * thread that is only when the watchdog interrupts V8 within a lock that stopping the script takes too; V8 then waits
-     * for itself until the broker ends it, and that is a timeout, no violation.
+     * V8's locks, when one is contended for the first time, ask for the machine's clock rate and the
+     * scheduler. In one thread that is only when the watchdog interrupts V8 within a lock that stopping the
+     * script takes too; V8 then waits for itself until the broker ends it, and that is a timeout, no
+     * violation.
      */
-    {SYSCALL(openat, "V8's locks: the clock rate in /sys; no other open() has just these flags", INT_IS(2, O_RDONLY | O_CLOEXEC)),
+    {SYSCALL(openat, "V8's locks: the clock rate in /sys; no other open() has just these flags",
+             INT_IS(2, O_RDONLY | O_CLOEXEC)),
      EACCES},
     {SYSCALL(sched_getparam, "V8's locks: the priority", {0}), ENOSYS},
     {SYSCALL(sched_getscheduler, "V8's locks: the scheduler", {0}), ENOSYS},
@@ -196,7 +198,7 @@ static int filter_load(bool lenient) {
   return r;
 }
 
-/* ---- reporting --------------------------------------------------------------------------- */
+/* ---- reporting ---- */
 
 static void report_add(struct sandbox_report *report, const char *name) {
   size_t len = strlen(report->text);
@@ -216,7 +218,7 @@ __attribute__((format(printf, 4, 5))) static int fail(int r, char *error, size_t
   return r;
 }
 
-/* ---- 1: one thread ----------------------------------------------------------------------- */
+/* ---- 1: one thread ---- */
 
 /* 0, -EBUSY for several threads, or another negative errno where it can't be told. */
 static int check_single_threaded(void) {
@@ -236,7 +238,7 @@ static int check_single_threaded(void) {
   return threads == 1 ? 0 : -EBUSY;
 }
 
-/* ---- 2 and 3: namespaces, where permitted ------------------------------------------------ */
+/* ---- 2 and 3: namespaces, where permitted ---- */
 
 static bool write_file(const char *path, const char *text) {
   int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -303,7 +305,7 @@ static void enter_namespaces(struct sandbox_report *report) {
   if (in_force[0] && enter_empty_root()) report_add(report, "root");
 }
 
-/* ---- 4: uid and capabilities ------------------------------------------------------------- */
+/* ---- 4: uid and capabilities ---- */
 
 /* What lets a program gain capabilities later: execve(), files with capabilities, uid 0. Needs CAP_SETPCAP.
  */
@@ -329,7 +331,7 @@ static int drop_capabilities(void) {
   return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
 }
 
-/* ---- 5 and 6: the process ---------------------------------------------------------------- */
+/* ---- 5 and 6: the process ---- */
 
 static int set_limits(const struct sandbox_options *options, const char **step) {
   const struct {

@@ -22,102 +22,108 @@ constexpr int64_t kRepeatNs = 5 * 1000000LL; // while a stop has been asked for
 
 // Plain statics and atomics: the handler may run between any two instructions of the same thread.
 struct {
-    timer_t timer;
-    bool created;
-    int signal;
-    std::atomic<v8::Isolate *> isolate; // null: no job, the handler does nothing
-    std::atomic<int> reason;
-    std::atomic<const char *> why;
-    const engine_host *host;
-    int64_t started_ns, deadline_ns;         // CLOCK_MONOTONIC; deadline 0: none
-    int64_t cpu_started_ns, cpu_deadline_ns; // CLOCK_PROCESS_CPUTIME_ID; 0: none
+  timer_t timer;
+  bool created;
+  int signal;
+  std::atomic<v8::Isolate *> isolate; // null: no job, the handler does nothing
+  std::atomic<int> reason;
+  std::atomic<const char *> why;
+  const engine_host *host;
+  int64_t started_ns, deadline_ns;         // CLOCK_MONOTONIC; deadline 0: none
+  int64_t cpu_started_ns, cpu_deadline_ns; // CLOCK_PROCESS_CPUTIME_ID; 0: none
 } dog;
 
 int64_t ReadClock(clockid_t clock) {
-    timespec now;
-    clock_gettime(clock, &now);
-    return now.tv_sec * 1000000000LL + now.tv_nsec;
+  timespec now;
+  clock_gettime(clock, &now);
+  return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
 void Arm(int64_t delay_ns) {
-    itimerspec spec = {};
-    spec.it_value.tv_sec = delay_ns / 1000000000LL;
-    spec.it_value.tv_nsec = delay_ns % 1000000000LL;
-    timer_settime(dog.timer, 0, &spec, nullptr);
+  itimerspec spec = {};
+  spec.it_value.tv_sec = delay_ns / 1000000000LL;
+  spec.it_value.tv_nsec = delay_ns % 1000000000LL;
+  timer_settime(dog.timer, 0, &spec, nullptr);
 }
 
 int64_t NextDelayNs(int64_t now) {
-    if (dog.reason.load() != ISOQ_STATUS_OK) return kRepeatNs;
-    if (dog.deadline_ns == 0) return kTickNs;
-    return std::clamp<int64_t>(dog.deadline_ns - now, 1, kTickNs);
+  if (dog.reason.load() != ISOQ_STATUS_OK) return kRepeatNs;
+  if (dog.deadline_ns == 0) return kTickNs;
+  return std::clamp<int64_t>(dog.deadline_ns - now, 1, kTickNs);
 }
 
 void OnSignal(int) {
-    v8::Isolate *isolate = dog.isolate.load();
-    if (isolate == nullptr) return;
-    int saved_errno = errno;
-    if (dog.host->tick != nullptr) dog.host->tick(dog.host->ctx);
-    int64_t now = ReadClock(CLOCK_MONOTONIC);
-    if (dog.deadline_ns != 0 && now >= dog.deadline_ns) WatchdogTrip(ISOQ_STATUS_TIMEOUT, "");
-    if (dog.cpu_deadline_ns != 0 && ReadClock(CLOCK_PROCESS_CPUTIME_ID) >= dog.cpu_deadline_ns)
-        WatchdogTrip(ISOQ_STATUS_CPU_TIMEOUT, "");
-    if (dog.reason.load() != ISOQ_STATUS_OK) isolate->TerminateExecution();
-    Arm(NextDelayNs(now));
-    errno = saved_errno;
+  v8::Isolate *isolate = dog.isolate.load();
+  if (isolate == nullptr) return;
+  int saved_errno = errno;
+  if (dog.host->tick != nullptr) dog.host->tick(dog.host->ctx);
+  int64_t now = ReadClock(CLOCK_MONOTONIC);
+  if (dog.deadline_ns != 0 && now >= dog.deadline_ns) WatchdogTrip(ISOQ_STATUS_TIMEOUT, "");
+  if (dog.cpu_deadline_ns != 0 && ReadClock(CLOCK_PROCESS_CPUTIME_ID) >= dog.cpu_deadline_ns)
+    WatchdogTrip(ISOQ_STATUS_CPU_TIMEOUT, "");
+  if (dog.reason.load() != ISOQ_STATUS_OK) isolate->TerminateExecution();
+  Arm(NextDelayNs(now));
+  errno = saved_errno;
 }
 
 } // namespace
 
 int WatchdogInit() {
-    if (dog.created) return 0;
-    dog.signal = SIGRTMIN + 2;
-    struct sigaction action = {};
-    action.sa_handler = OnSignal;
-    action.sa_flags = 0; // not SA_RESTART: a wait in the host is to be interrupted
-    if (sigaction(dog.signal, &action, nullptr) != 0) return -errno;
-    sigevent event = {};
-    event.sigev_notify = SIGEV_THREAD_ID;
-    event.sigev_signo = dog.signal;
-    event.sigev_notify_thread_id = static_cast<pid_t>(syscall(SYS_gettid));
-    if (timer_create(CLOCK_MONOTONIC, &event, &dog.timer) != 0) return -errno;
-    dog.created = true;
-    return 0;
+  if (dog.created) return 0;
+  dog.signal = SIGRTMIN + 2;
+  struct sigaction action = {};
+  action.sa_handler = OnSignal;
+  action.sa_flags = 0; // not SA_RESTART: a wait in the host is to be interrupted
+  if (sigaction(dog.signal, &action, nullptr) != 0) return -errno;
+  sigevent event = {};
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = dog.signal;
+  event.sigev_notify_thread_id = static_cast<pid_t>(syscall(SYS_gettid));
+  if (timer_create(CLOCK_MONOTONIC, &event, &dog.timer) != 0) return -errno;
+  dog.created = true;
+  return 0;
 }
 
 void WatchdogStart(v8::Isolate *isolate, const runtime_config &config, const engine_host &host) {
-    dog.host = &host;
-    dog.reason = ISOQ_STATUS_OK;
-    dog.why = "";
-    dog.started_ns = ReadClock(CLOCK_MONOTONIC);
-    dog.deadline_ns = config.timeout_ms != 0 ? dog.started_ns + config.timeout_ms * 1000000LL : 0;
-    dog.cpu_started_ns = ReadClock(CLOCK_PROCESS_CPUTIME_ID);
-    dog.cpu_deadline_ns = config.cpu_ms != 0 ? dog.cpu_started_ns + config.cpu_ms * 1000000LL : 0;
-    dog.isolate = isolate;
-    Arm(NextDelayNs(dog.started_ns));
+  dog.host = &host;
+  dog.reason = ISOQ_STATUS_OK;
+  dog.why = "";
+  dog.started_ns = ReadClock(CLOCK_MONOTONIC);
+  dog.deadline_ns = config.timeout_ms != 0 ? dog.started_ns + config.timeout_ms * 1000000LL : 0;
+  dog.cpu_started_ns = ReadClock(CLOCK_PROCESS_CPUTIME_ID);
+  dog.cpu_deadline_ns = config.cpu_ms != 0 ? dog.cpu_started_ns + config.cpu_ms * 1000000LL : 0;
+  dog.isolate = isolate;
+  Arm(NextDelayNs(dog.started_ns));
 }
 
 void WatchdogStop() {
-    dog.isolate = nullptr;
-    itimerspec off = {};
-    timer_settime(dog.timer, 0, &off, nullptr);
+  dog.isolate = nullptr;
+  itimerspec off = {};
+  timer_settime(dog.timer, 0, &off, nullptr);
 }
 
 void WatchdogTrip(isoq_status status, const char *why) {
-    int expected = ISOQ_STATUS_OK;
-    v8::Isolate *isolate = dog.isolate.load();
-    if (isolate == nullptr) return;
-    if (dog.reason.compare_exchange_strong(expected, status)) dog.why = why;
-    isolate->TerminateExecution();
+  int expected = ISOQ_STATUS_OK;
+  v8::Isolate *isolate = dog.isolate.load();
+  if (isolate == nullptr) return;
+  if (dog.reason.compare_exchange_strong(expected, status)) dog.why = why;
+  isolate->TerminateExecution();
 }
 
-isoq_status WatchdogReason() { return static_cast<isoq_status>(dog.reason.load()); }
+isoq_status WatchdogReason() {
+  return static_cast<isoq_status>(dog.reason.load());
+}
 
-const char *WatchdogWhy() { return dog.why.load(); }
+const char *WatchdogWhy() {
+  return dog.why.load();
+}
 
-double WatchdogElapsedMs() { return static_cast<double>(ReadClock(CLOCK_MONOTONIC) - dog.started_ns) / 1e6; }
+double WatchdogElapsedMs() {
+  return static_cast<double>(ReadClock(CLOCK_MONOTONIC) - dog.started_ns) / 1e6;
+}
 
 double WatchdogCpuMs() {
-    return static_cast<double>(ReadClock(CLOCK_PROCESS_CPUTIME_ID) - dog.cpu_started_ns) / 1e6;
+  return static_cast<double>(ReadClock(CLOCK_PROCESS_CPUTIME_ID) - dog.cpu_started_ns) / 1e6;
 }
 
 } // namespace isoq

@@ -1,9 +1,10 @@
-// The watchdog: one POSIX timer whose signal arrives on V8's own thread. It stops the script at its wall-clock or
-// processor-time limit, and gives the host its tick.
+// The watchdog: one POSIX timer whose signal arrives on V8's own thread. It stops the script at its
+// wall-clock or processor-time limit, and gives the host its tick.
 //
-// A signal instead of a second thread, because the executor is single-threaded by design (sandbox, rewinding), and
-// because isolate->TerminateExecution() from a handler on V8's thread stops loops, regular expressions and
-// Atomics.wait alike. The request is repeated every few milliseconds: a native operation can swallow one.
+// A signal instead of a second thread, because the executor is single-threaded by design (sandbox,
+// rewinding), and because isolate->TerminateExecution() from a handler on V8's thread stops loops, regular
+// expressions and Atomics.wait alike. The request is repeated every few milliseconds: a native operation can
+// swallow one.
 #ifndef ISOQ_ENGINE_WATCHDOG_HH
 #define ISOQ_ENGINE_WATCHDOG_HH
 
@@ -13,7 +14,8 @@
 
 namespace isoq {
 
-// Creates the timer and its handler, once in a process, on the thread that will run jobs. 0 or a negative errno.
+// Creates the timer and its handler, once in a process, on the thread that will run jobs. 0 or a negative
+// errno.
 int WatchdogInit();
 
 void WatchdogStart(v8::Isolate *isolate, const runtime_config &config, const engine_host &host);

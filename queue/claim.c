@@ -52,7 +52,7 @@ static void go_on(struct queue_client *client) {
     claim_pump(client);
 }
 
-/* ---- waiting on an empty queue ----------------------------------------------------------------------- */
+/* ---- waiting on an empty queue ---- */
 
 static void on_moved(void *ctx, const struct redisReply *reply) {
   struct queue_slot *slot = ctx;
@@ -105,7 +105,7 @@ void claim_unblock(struct queue_client *client) {
   }
 }
 
-/* ---- taking ------------------------------------------------------------------------------------------ */
+/* ---- taking ---- */
 
 static void taken(struct queue_slot *slot, const struct redisReply *reply, unsigned asked) {
   if (reply->type != REDIS_REPLY_ARRAY) { /* nil: no lease */
@@ -174,7 +174,7 @@ bool claim_quiet(const struct queue_slot *slot) {
   return slot->claim == CLAIM_IDLE || slot->claim == CLAIM_RESTING;
 }
 
-/* ---- the blocking connection ------------------------------------------------------------------------- */
+/* ---- the blocking connection ---- */
 
 static void on_up(void *ctx) {
   struct queue_slot *slot = ctx;

@@ -72,7 +72,7 @@ int64_t conn_now_ms(void) {
   return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* ---- the timer --------------------------------------------------------------------------------------- */
+/* ---- the timer ---- */
 
 static void arm(struct conn *conn, int64_t at_ms) {
   int64_t in_ms = at_ms - conn_now_ms();
@@ -95,7 +95,7 @@ static uint32_t jittered(uint32_t ms) {
   return ms / 2 + noise % (ms + 1);
 }
 
-/* ---- losing a connection ----------------------------------------------------------------------------- */
+/* ---- losing a connection ---- */
 
 static void release_redis(struct conn *conn, bool hiredis_frees) {
   struct redisAsyncContext *redis = conn->redis;
@@ -159,7 +159,7 @@ static void on_timer(evutil_socket_t fd, short events, void *ctx) {
     conn_drop(conn, conn->state == CONN_UP ? "a command was not answered in time" : "connecting timed out");
 }
 
-/* ---- commands ---------------------------------------------------------------------------------------- */
+/* ---- commands ---- */
 
 static void on_reply(struct redisAsyncContext *redis, void *reply, void *privdata) {
   struct request *request = privdata;
@@ -200,7 +200,7 @@ int conn_send(struct conn *conn, uint32_t timeout_ms, int argc, const char **arg
   return send_now(conn, timeout_ms, argc, argv, argv_len, fn, ctx);
 }
 
-/* ---- setting up -------------------------------------------------------------------------------------- */
+/* ---- setting up ---- */
 
 /* AUTH and SELECT must succeed. */
 static void on_required(void *ctx, const struct redisReply *reply) {
@@ -333,7 +333,7 @@ static void begin(struct conn *conn) {
     conn->resolve = resolve;
 }
 
-/* ---- life -------------------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 int conn_new(const struct conn_options *options, struct conn **out) {
   struct conn *conn = calloc(1, sizeof *conn);

@@ -71,7 +71,7 @@ bool job_queue_name_valid(const char *name, size_t len) {
   return len <= 64 && job_id_valid(name, len) && !memchr(name, ':', len);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 static void not_json(struct job_parser *parser, const struct json_reader *reader) {
   char problem[96];
@@ -180,7 +180,7 @@ static int read_payload(struct job_parser *parser) {
   return r;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------------- */
+/* ---- the whole ---- */
 
 static void check_whole(struct job_parser *parser) {
   struct job *job = parser->job;

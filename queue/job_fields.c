@@ -39,7 +39,7 @@ static void wrong_type(struct job_parser *parser, const char *name, const struct
   job_invalid(parser, "%s: %s is not %s", name, short_value(value, given), wanted);
 }
 
-/* ---- numbers ----------------------------------------------------------------------------------------- */
+/* ---- numbers ---- */
 
 /* 1: an integer that fits; 0: a number that is one but does not fit; -1: no integer. */
 static int integer_of(const struct json_value *value, int64_t *out) {
@@ -105,7 +105,7 @@ static void set_seed(struct job_parser *parser, const char *name, const struct j
   parser->job->seed = (uint64_t)number;
 }
 
-/* ---- strings ----------------------------------------------------------------------------------------- */
+/* ---- strings ---- */
 
 /* A string without control characters, min to max bytes long; NULL when it is something else (and noted). */
 static const char *plain_string(struct job_parser *parser, const char *name, const struct json_value *value,
@@ -178,7 +178,7 @@ static void set_code(struct job_parser *parser, const char *name, const struct j
   parser->job->code = (struct job_span){value->text, value->len};
 }
 
-/* ---- JSON that is passed on -------------------------------------------------------------------------- */
+/* ---- JSON that is passed on ---- */
 
 static bool json_fits(struct job_parser *parser, const char *name, const struct json_value *value) {
   if ((int64_t)value->len <= parser->limits->max_input_bytes) return true;
@@ -199,7 +199,7 @@ static void set_metadata(struct job_parser *parser, const char *name, const stru
   if (json_fits(parser, name, value)) parser->job->metadata = (struct job_span){value->text, value->len};
 }
 
-/* ---- the rest ---------------------------------------------------------------------------------------- */
+/* ---- the rest ---- */
 
 static void set_capture_console(struct job_parser *parser, const char *name, const struct json_value *value) {
   if (!json_object_is_type(value->object, json_type_boolean))
@@ -280,7 +280,7 @@ static const struct field fields[] = {
 #define FIELD_COUNT (sizeof fields / sizeof fields[0])
 _Static_assert(FIELD_COUNT <= 32, "job_parser.seen has 32 bits");
 
-/* ---- names ------------------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 /* Edits from a to b, small strings only; both shorter than 32 bytes. */
 static unsigned edit_distance(const char *a, size_t a_len, const char *b, size_t b_len) {

@@ -17,7 +17,7 @@
 
 #define LOOK_MAX 1000
 
-/* ---- what we hold ------------------------------------------------------------------------------------ */
+/* ---- what we hold ---- */
 
 /* FNV-1a: only ever compares a worker's own claims with each other. */
 static uint64_t hash_of(const char *data, size_t len) {
@@ -69,7 +69,7 @@ void held_free(struct queue_slot *slot) {
   list_free(&slot->suspects);
 }
 
-/* ---- what Redis says we hold ------------------------------------------------------------------------- */
+/* ---- what Redis says we hold ---- */
 
 static void check_element(struct queue_slot *slot, const struct redisReply *element, struct held **unmatched,
                           struct held **suspects) {
@@ -110,7 +110,7 @@ static void look(struct queue_slot *slot) {
   command_send(&command, slot->client->command, on_look, slot);
 }
 
-/* ---- leases ------------------------------------------------------------------------------------------ */
+/* ---- leases ---- */
 
 static void ask(struct queue_slot *slot);
 

@@ -22,7 +22,7 @@
 #define NOTE_EVERY_MS 10000
 #define WORKER_NAME_MAX 100
 
-/* ---- notes and errors -------------------------------------------------------------------------------- */
+/* ---- notes and errors ---- */
 
 void client_note(struct queue_client *client, const char *level, const char *event, const char *format, ...) {
   char detail[512];
@@ -98,7 +98,7 @@ enum reply_class client_classify(struct queue_client *client, struct conn *conn,
   return class;
 }
 
-/* ---- the link ---------------------------------------------------------------------------------------- */
+/* ---- the link ---- */
 
 static void report_link(struct queue_client *client, bool up, const char *why) {
   const bool changed = !client->link_reported || client->up != up;
@@ -151,7 +151,7 @@ void client_retry_later(struct queue_client *client) {
   if (!event_pending(client->retry_timer, EV_TIMEOUT, NULL)) event_add(client->retry_timer, &in);
 }
 
-/* ---- life -------------------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 static bool worker_name_valid(const char *name) {
   const size_t len = strlen(name);

@@ -37,7 +37,7 @@ static void schedule(struct queue_client *client) {
   event_add(client->reap_timer, &in);
 }
 
-/* ---- reaping ----------------------------------------------------------------------------------------- */
+/* ---- reaping ---- */
 
 static void note_reaped(struct queue_slot *slot, const struct redisReply *list) {
   for (size_t i = 0; i + 1 < list->elements; i += 2)
@@ -88,7 +88,7 @@ static void reap(struct queue_slot *slot, const struct owners *owners) {
   if (command_send(&command, client->command, on_reaped, slot) == 0) slot->reaping = true;
 }
 
-/* ---- searching for claimed lists without an owner ---------------------------------------------------- */
+/* ---- searching for claimed lists without an owner ---- */
 
 static void scan(struct queue_slot *slot);
 
@@ -156,7 +156,7 @@ static char *pattern_for(const char *prefix) {
   return pattern;
 }
 
-/* ---- life -------------------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 static void on_reap_timer(evutil_socket_t fd, short events, void *ctx) {
   struct queue_client *client = ctx;

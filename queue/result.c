@@ -19,7 +19,7 @@
 
 #define MS_MAX 1e15 /* beyond it thousandths do not fit an int64 */
 
-/* ---- texts ------------------------------------------------------------------------------------------- */
+/* ---- texts ---- */
 
 int result_text_set(struct result_text *text, const char *data, size_t len) {
   char *copy = NULL;
@@ -94,7 +94,7 @@ int job_result_invalid(struct job_result *result, const struct job *job) {
   return 0;
 }
 
-/* ---- JSON -------------------------------------------------------------------------------------------- */
+/* ---- JSON ---- */
 
 /* Building stops being checked at every step: a failure is remembered, and the result thrown away at the end.
  */

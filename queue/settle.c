@@ -50,7 +50,7 @@ struct settle {
 
 static void send_one(struct settle *settle);
 
-/* ---- the list ---------------------------------------------------------------------------------------- */
+/* ---- the list ---- */
 
 static void settle_free(struct settle *settle) {
   free(settle->payload);
@@ -120,7 +120,7 @@ static void finish(struct settle *settle, enum queue_settled outcome) {
   if (left && client->leave_done) client->leave_done(client->leave_ctx, QUEUE_SETTLED);
 }
 
-/* ---- answers ----------------------------------------------------------------------------------------- */
+/* ---- answers ---- */
 
 static int64_t realtime_ms(void) {
   struct timespec ts;
@@ -199,7 +199,7 @@ static void on_reply(void *ctx, const struct redisReply *reply) {
     finish(settle, QUEUE_SETTLED);
 }
 
-/* ---- sending ----------------------------------------------------------------------------------------- */
+/* ---- sending ---- */
 
 static void command_result(struct command *command, const struct settle *settle) {
   const struct queue_client *client = settle->slot->client;
@@ -264,7 +264,7 @@ void settle_free_all(struct queue_client *client) {
   client->pending_last = NULL;
 }
 
-/* ---- asking ------------------------------------------------------------------------------------------ */
+/* ---- asking ---- */
 
 static int64_t ttl_ms(const struct queue_client *client, const struct job *job) {
   const uint32_t s = job->reply_ttl_s ? job->reply_ttl_s : client->options.default_reply_ttl_s;
@@ -334,7 +334,7 @@ int settle_leave(struct queue_client *client) {
   return 0;
 }
 
-/* ---- a job that cost too many workers ---------------------------------------------------------------- */
+/* ---- a job that cost too many workers ---- */
 
 /* It was checked when it was claimed; now only its reply key matters. */
 static const struct job_limits any_limits = {

@@ -1,5 +1,6 @@
 /*
- * The engine through its C interface, in this process. Check forks for each test, so every test starts V8 for itself.
+ * The engine through its C interface, in this process. Check forks for each test, so every test starts V8 for
+ * itself.
  */
 #include <check.h>
 #include <errno.h>
@@ -11,785 +12,739 @@
 
 static struct execution_result result;
 
-static void start(void)
-{
-    ck_assert_int_eq(engine_init(), 0);
+static void start(void) {
+  ck_assert_int_eq(engine_init(), 0);
 }
 
-static void finish(void)
-{
-    execution_result_free(&result);
-    engine_dispose();
+static void finish(void) {
+  execution_result_free(&result);
+  engine_dispose();
 }
 
-static void run_with(const char *code, const struct runtime_config *config)
-{
-    execution_result_free(&result);
-    ck_assert_int_eq(engine_execute(code, strlen(code), config, &result), 0);
+static void run_with(const char *code, const struct runtime_config *config) {
+  execution_result_free(&result);
+  ck_assert_int_eq(engine_execute(code, strlen(code), config, &result), 0);
 }
 
-static void run(const char *code)
-{
-    run_with(code, NULL);
+static void run(const char *code) {
+  run_with(code, NULL);
 }
 
-static void expect_ok(const char *code, const char *expected)
-{
-    run(code);
-    ck_assert_msg(result.success, "%s: %s", code, result.stderr);
-    ck_assert_int_eq(result.status, ISOQ_STATUS_OK);
-    ck_assert_str_eq(result.result, expected);
+static void expect_ok(const char *code, const char *expected) {
+  run(code);
+  ck_assert_msg(result.success, "%s: %s", code, result.stderr);
+  ck_assert_int_eq(result.status, ISOQ_STATUS_OK);
+  ck_assert_str_eq(result.result, expected);
 }
 
-static void expect_error(const char *code, const char *name)
-{
-    run(code);
-    ck_assert(!result.success);
-    ck_assert_int_eq(result.status, ISOQ_STATUS_ERROR);
-    ck_assert_ptr_null(result.result);
-    ck_assert_str_eq(result.error.name, name);
-    ck_assert_ptr_nonnull(strstr(result.stderr, name));
+static void expect_error(const char *code, const char *name) {
+  run(code);
+  ck_assert(!result.success);
+  ck_assert_int_eq(result.status, ISOQ_STATUS_ERROR);
+  ck_assert_ptr_null(result.result);
+  ck_assert_str_eq(result.error.name, name);
+  ck_assert_ptr_nonnull(strstr(result.stderr, name));
 }
 
-static void expect_stdout(const char *code, const char *expected)
-{
-    run(code);
-    ck_assert_msg(result.success, "%s: %s", code, result.stderr);
-    ck_assert_str_eq(result.stdout, expected);
+static void expect_stdout(const char *code, const char *expected) {
+  run(code);
+  ck_assert_msg(result.success, "%s: %s", code, result.stderr);
+  ck_assert_str_eq(result.stdout, expected);
 }
 
 /* ---- platform */
 
-START_TEST(test_v8_platform_initialization)
-{
-    ck_assert_int_eq(engine_init(), 0);
-    ck_assert(engine_is_initialized());
-    engine_dispose();
-    ck_assert(!engine_is_initialized());
-    ck_assert_int_eq(engine_init(), -ENOTSUP);
+START_TEST(test_v8_platform_initialization) {
+  ck_assert_int_eq(engine_init(), 0);
+  ck_assert(engine_is_initialized());
+  engine_dispose();
+  ck_assert(!engine_is_initialized());
+  ck_assert_int_eq(engine_init(), -ENOTSUP);
 }
 END_TEST
 
-START_TEST(test_v8_double_initialization)
-{
-    ck_assert_int_eq(engine_init(), 0);
-    ck_assert_int_eq(engine_init(), 0);
-    ck_assert(engine_is_initialized());
-    expect_ok("1 + 1", "2");
-    engine_dispose();
-    engine_dispose();
+START_TEST(test_v8_double_initialization) {
+  ck_assert_int_eq(engine_init(), 0);
+  ck_assert_int_eq(engine_init(), 0);
+  ck_assert(engine_is_initialized());
+  expect_ok("1 + 1", "2");
+  engine_dispose();
+  engine_dispose();
 }
 END_TEST
 
-START_TEST(test_v8_initialized_before_init)
-{
-    ck_assert(!engine_is_initialized());
-    ck_assert_int_eq(engine_execute("1", 1, NULL, &result), -EINVAL);
+START_TEST(test_v8_initialized_before_init) {
+  ck_assert(!engine_is_initialized());
+  ck_assert_int_eq(engine_execute("1", 1, NULL, &result), -EINVAL);
 }
 END_TEST
 
 /* ---- execution */
 
-START_TEST(test_simple_arithmetic)
-{
-    expect_ok("2 + 2", "4");
-    ck_assert_int_eq(result.result_type, ISOQ_TYPE_NUMBER);
-    ck_assert_double_gt(result.execution_time_ms, 0);
-    ck_assert_double_gt(result.cpu_time_ms, 0);
-    ck_assert_uint_gt(result.peak_memory_bytes, 0);
+START_TEST(test_simple_arithmetic) {
+  expect_ok("2 + 2", "4");
+  ck_assert_int_eq(result.result_type, ISOQ_TYPE_NUMBER);
+  ck_assert_double_gt(result.execution_time_ms, 0);
+  ck_assert_double_gt(result.cpu_time_ms, 0);
+  ck_assert_uint_gt(result.peak_memory_bytes, 0);
 }
 END_TEST
 
-START_TEST(test_string_concatenation)
-{
-    expect_ok("'Hello' + ' ' + 'World'", "Hello World");
-    ck_assert_int_eq(result.result_type, ISOQ_TYPE_STRING);
+START_TEST(test_string_concatenation) {
+  expect_ok("'Hello' + ' ' + 'World'", "Hello World");
+  ck_assert_int_eq(result.result_type, ISOQ_TYPE_STRING);
 }
 END_TEST
 
-START_TEST(test_object_return)
-{
-    expect_ok("const point = {x: 1, y: [2, 3]}; point", "{\"x\":1,\"y\":[2,3]}");
-    ck_assert_int_eq(result.result_type, ISOQ_TYPE_OBJECT);
+START_TEST(test_object_return) {
+  expect_ok("const point = {x: 1, y: [2, 3]}; point", "{\"x\":1,\"y\":[2,3]}");
+  ck_assert_int_eq(result.result_type, ISOQ_TYPE_OBJECT);
 }
 END_TEST
 
-START_TEST(test_array_return)
-{
-    expect_ok("[1, 2, 3].map(x => x * 2)", "[2,4,6]");
-    ck_assert_int_eq(result.result_type, ISOQ_TYPE_ARRAY);
+START_TEST(test_array_return) {
+  expect_ok("[1, 2, 3].map(x => x * 2)", "[2,4,6]");
+  ck_assert_int_eq(result.result_type, ISOQ_TYPE_ARRAY);
 }
 END_TEST
 
-START_TEST(test_multiline_code)
-{
-    expect_ok("let sum = 0;\nfor (let i = 1; i <= 5; i++) {\n  sum += i;\n}\nsum", "15");
+START_TEST(test_multiline_code) {
+  expect_ok("let sum = 0;\nfor (let i = 1; i <= 5; i++) {\n  sum += i;\n}\nsum", "15");
 }
 END_TEST
 
-START_TEST(test_function_definition_and_call)
-{
-    expect_ok("function add(a, b) { return a + b; }\nadd(10, 20)", "30");
+START_TEST(test_function_definition_and_call) {
+  expect_ok("function add(a, b) { return a + b; }\nadd(10, 20)", "30");
 }
 END_TEST
 
-START_TEST(test_multiple_executions)
-{
-    for (int i = 0; i < 50; i++)
-        expect_ok("globalThis.seen = (globalThis.seen || 0) + 1; Array.prototype.mark ||= seen; [].mark", "1");
+START_TEST(test_multiple_executions) {
+  for (int i = 0; i < 50; i++)
+    expect_ok("globalThis.seen = (globalThis.seen || 0) + 1; Array.prototype.mark ||= seen; [].mark", "1");
 }
 END_TEST
 
-START_TEST(test_complete_workflow)
-{
-    struct runtime_config config = runtime_config_default();
-    config.max_heap_size_bytes = 128u << 20;
-    config.timeout_ms = 10000;
-    run_with("console.log('starting');\n"
-             "const fibonacci = n => n < 2 ? n : fibonacci(n - 1) + fibonacci(n - 2);\n"
-             "({n: 10, fibonacci: fibonacci(10)})",
-             &config);
-    ck_assert(result.success);
-    ck_assert_str_eq(result.result, "{\"n\":10,\"fibonacci\":55}");
-    ck_assert_str_eq(result.stdout, "starting\n");
-    ck_assert_str_eq(result.stderr, "");
-    ck_assert_uint_lt(result.peak_memory_bytes, 128u << 20);
+START_TEST(test_complete_workflow) {
+  struct runtime_config config = runtime_config_default();
+  config.max_heap_size_bytes = 128u << 20;
+  config.timeout_ms = 10000;
+  run_with("console.log('starting');\n"
+           "const fibonacci = n => n < 2 ? n : fibonacci(n - 1) + fibonacci(n - 2);\n"
+           "({n: 10, fibonacci: fibonacci(10)})",
+           &config);
+  ck_assert(result.success);
+  ck_assert_str_eq(result.result, "{\"n\":10,\"fibonacci\":55}");
+  ck_assert_str_eq(result.stdout, "starting\n");
+  ck_assert_str_eq(result.stderr, "");
+  ck_assert_uint_lt(result.peak_memory_bytes, 128u << 20);
 }
 END_TEST
 
-START_TEST(test_error_recovery)
-{
-    expect_ok("1", "1");
-    expect_error("null.x", "TypeError");
-    expect_ok("3", "3");
+START_TEST(test_error_recovery) {
+  expect_ok("1", "1");
+  expect_error("null.x", "TypeError");
+  expect_ok("3", "3");
 }
 END_TEST
 
-START_TEST(test_result_types)
-{
-    static const struct {
-        const char *code, *text;
-        enum isoq_result_type type;
-    } cases[] = {
-        {"undefined", NULL, ISOQ_TYPE_UNDEFINED},
-        {"null", "null", ISOQ_TYPE_NULL_},
-        {"true", "true", ISOQ_TYPE_BOOLEAN},
-        {"'42'", "42", ISOQ_TYPE_STRING},
-        {"42", "42", ISOQ_TYPE_NUMBER},
-        {"2n ** 70n", "1180591620717411303424", ISOQ_TYPE_BIGINT},
-        {"Symbol('s')", NULL, ISOQ_TYPE_SYMBOL},
-        {"() => 1", NULL, ISOQ_TYPE_FUNCTION},
-        {"({toJSON() {}})", NULL, ISOQ_TYPE_OBJECT},
-        {"({toJSON: () => 'undefined'})", "\"undefined\"", ISOQ_TYPE_OBJECT},
-        {"await 0; -0", "0", ISOQ_TYPE_NUMBER},
-        {"await 0; NaN", "null", ISOQ_TYPE_NUMBER},
-        {"await 0; 5n", "5", ISOQ_TYPE_BIGINT},
-        {"await 0; 'h\\u00e9\\ud800'", "h\xc3\xa9\xef\xbf\xbd", ISOQ_TYPE_STRING},
-        {"await 0; Symbol.iterator", NULL, ISOQ_TYPE_SYMBOL},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        run(cases[i].code);
-        ck_assert_msg(result.success, "%s: %s", cases[i].code, result.stderr);
-        ck_assert_msg(result.result_type == cases[i].type, "%s: type %d", cases[i].code, result.result_type);
-        if (cases[i].text == NULL)
-            ck_assert_msg(result.result == NULL, "%s: %s", cases[i].code, result.result);
-        else
-            ck_assert_str_eq(result.result, cases[i].text);
-    }
+START_TEST(test_result_types) {
+  static const struct {
+    const char *code, *text;
+    enum isoq_result_type type;
+  } cases[] = {
+      {"undefined", NULL, ISOQ_TYPE_UNDEFINED},
+      {"null", "null", ISOQ_TYPE_NULL_},
+      {"true", "true", ISOQ_TYPE_BOOLEAN},
+      {"'42'", "42", ISOQ_TYPE_STRING},
+      {"42", "42", ISOQ_TYPE_NUMBER},
+      {"2n ** 70n", "1180591620717411303424", ISOQ_TYPE_BIGINT},
+      {"Symbol('s')", NULL, ISOQ_TYPE_SYMBOL},
+      {"() => 1", NULL, ISOQ_TYPE_FUNCTION},
+      {"({toJSON() {}})", NULL, ISOQ_TYPE_OBJECT},
+      {"({toJSON: () => 'undefined'})", "\"undefined\"", ISOQ_TYPE_OBJECT},
+      {"await 0; -0", "0", ISOQ_TYPE_NUMBER},
+      {"await 0; NaN", "null", ISOQ_TYPE_NUMBER},
+      {"await 0; 5n", "5", ISOQ_TYPE_BIGINT},
+      {"await 0; 'h\\u00e9\\ud800'", "h\xc3\xa9\xef\xbf\xbd", ISOQ_TYPE_STRING},
+      {"await 0; Symbol.iterator", NULL, ISOQ_TYPE_SYMBOL},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    run(cases[i].code);
+    ck_assert_msg(result.success, "%s: %s", cases[i].code, result.stderr);
+    ck_assert_msg(result.result_type == cases[i].type, "%s: type %d", cases[i].code, result.result_type);
+    if (cases[i].text == NULL)
+      ck_assert_msg(result.result == NULL, "%s: %s", cases[i].code, result.result);
+    else
+      ck_assert_str_eq(result.result, cases[i].text);
+  }
 }
 END_TEST
 
-START_TEST(test_result_keeps_nul_characters)
-{
-    run("'a\\0b'");
-    ck_assert_uint_eq(result.result_len, 3);
-    ck_assert_int_eq(memcmp(result.result, "a\0b", 4), 0);
+START_TEST(test_result_keeps_nul_characters) {
+  run("'a\\0b'");
+  ck_assert_uint_eq(result.result_len, 3);
+  ck_assert_int_eq(memcmp(result.result, "a\0b", 4), 0);
 }
 END_TEST
 
-START_TEST(test_result_over_its_limit_is_output_limit)
-{
-    struct runtime_config config = runtime_config_default();
-    config.max_result_bytes = 100;
-    run_with("console.log('kept'); 'x'.repeat(101)", &config);
-    ck_assert_int_eq(result.status, ISOQ_STATUS_OUTPUT_LIMIT);
-    ck_assert_ptr_null(result.result);
-    ck_assert_str_eq(result.stdout, "kept\n");
-    ck_assert_ptr_nonnull(strstr(result.stderr, "max_result_bytes"));
-    run_with("'x'.repeat(100)", &config);
-    ck_assert(result.success);
+START_TEST(test_result_over_its_limit_is_output_limit) {
+  struct runtime_config config = runtime_config_default();
+  config.max_result_bytes = 100;
+  run_with("console.log('kept'); 'x'.repeat(101)", &config);
+  ck_assert_int_eq(result.status, ISOQ_STATUS_OUTPUT_LIMIT);
+  ck_assert_ptr_null(result.result);
+  ck_assert_str_eq(result.stdout, "kept\n");
+  ck_assert_ptr_nonnull(strstr(result.stderr, "max_result_bytes"));
+  run_with("'x'.repeat(100)", &config);
+  ck_assert(result.success);
 }
 END_TEST
 
 /* ---- completion values, await, return, input */
 
-START_TEST(test_top_level_await_keeps_the_completion_value)
-{
-    expect_ok("const list = await Promise.resolve([1, 2, 3]); list.length", "3");
-    expect_ok("const {x} = {x: await 5}; x * 2", "10");
-    expect_ok("await (x => x)(7)", "7");
-    expect_ok("for (const i of [1, 2]) { await i; } 'done'", "done");
-    expect_ok("const f = async () => { await null; return {deep: true}; }; f()", "{\"deep\":true}");
-    expect_ok("await 1; Promise.resolve(Promise.resolve(9))", "9");
-    expect_ok("'a comment with the word' // await", "a comment with the word");
-    expect_ok("const s = 'await \\\\ \"quoted\"\\n\\u2028'; s.length", "18");
+START_TEST(test_top_level_await_keeps_the_completion_value) {
+  expect_ok("const list = await Promise.resolve([1, 2, 3]); list.length", "3");
+  expect_ok("const {x} = {x: await 5}; x * 2", "10");
+  expect_ok("await (x => x)(7)", "7");
+  expect_ok("for (const i of [1, 2]) { await i; } 'done'", "done");
+  expect_ok("const f = async () => { await null; return {deep: true}; }; f()", "{\"deep\":true}");
+  expect_ok("await 1; Promise.resolve(Promise.resolve(9))", "9");
+  expect_ok("'a comment with the word' // await", "a comment with the word");
+  expect_ok("const s = 'await \\\\ \"quoted\"\\n\\u2028'; s.length", "18");
 }
 END_TEST
 
-START_TEST(test_top_level_return_is_the_result)
-{
-    expect_ok("return 5", "5");
-    expect_ok("if (true) { return [1]; }\n2", "[1]");
-    expect_ok("const v = await Promise.resolve(4); // comment\nreturn v + 1 // comment", "5");
-    expect_error("const a = 1;\nreturn a + undefined_name;", "ReferenceError");
-    ck_assert_str_eq(result.error.stack, "ReferenceError: undefined_name is not defined\n    at job.js:2:12");
-    ck_assert_int_eq(result.error.line, 2);
-    ck_assert_int_eq(result.error.column, 12);
-    expect_error("return 1 }); 5; (() => {", "SyntaxError");
-    ck_assert_str_eq(result.error.message, "Illegal return statement");
-    expect_error("return 1 }; (() => {", "SyntaxError");
-    /* The same message from code that has run already is the script's own error. */
-    expect_error("globalThis.n = (globalThis.n || 0) + 1; await 0; eval('return 1')", "SyntaxError");
+START_TEST(test_top_level_return_is_the_result) {
+  expect_ok("return 5", "5");
+  expect_ok("if (true) { return [1]; }\n2", "[1]");
+  expect_ok("const v = await Promise.resolve(4); // comment\nreturn v + 1 // comment", "5");
+  expect_error("const a = 1;\nreturn a + undefined_name;", "ReferenceError");
+  ck_assert_str_eq(result.error.stack, "ReferenceError: undefined_name is not defined\n    at job.js:2:12");
+  ck_assert_int_eq(result.error.line, 2);
+  ck_assert_int_eq(result.error.column, 12);
+  expect_error("return 1 }); 5; (() => {", "SyntaxError");
+  ck_assert_str_eq(result.error.message, "Illegal return statement");
+  expect_error("return 1 }; (() => {", "SyntaxError");
+  /* The same message from code that has run already is the script's own error. */
+  expect_error("globalThis.n = (globalThis.n || 0) + 1; await 0; eval('return 1')", "SyntaxError");
 }
 END_TEST
 
-START_TEST(test_promise_that_never_settles_is_an_error_at_once)
-{
-    expect_error("await new Promise(() => {})", "UnsettledPromiseError");
-    expect_error("new Promise(() => {})", "UnsettledPromiseError");
-    ck_assert_double_lt(result.execution_time_ms, 5000);
+START_TEST(test_promise_that_never_settles_is_an_error_at_once) {
+  expect_error("await new Promise(() => {})", "UnsettledPromiseError");
+  expect_error("new Promise(() => {})", "UnsettledPromiseError");
+  ck_assert_double_lt(result.execution_time_ms, 5000);
 }
 END_TEST
 
-START_TEST(test_unhandled_rejection_is_an_error)
-{
-    expect_error("Promise.reject(new RangeError('nobody listens')); 1", "RangeError");
-    expect_error("queueMicrotask(() => { throw new RangeError('x') }); 1", "RangeError");
-    expect_ok("const p = Promise.reject(new Error('caught later')); p.catch(() => {}); 1", "1");
-    expect_error("await Promise.reject(new EvalError('awaited'))", "EvalError");
-    expect_error("(async () => { throw new EvalError('async') })()", "EvalError");
+START_TEST(test_unhandled_rejection_is_an_error) {
+  expect_error("Promise.reject(new RangeError('nobody listens')); 1", "RangeError");
+  expect_error("queueMicrotask(() => { throw new RangeError('x') }); 1", "RangeError");
+  expect_ok("const p = Promise.reject(new Error('caught later')); p.catch(() => {}); 1", "1");
+  expect_error("await Promise.reject(new EvalError('awaited'))", "EvalError");
+  expect_error("(async () => { throw new EvalError('async') })()", "EvalError");
 }
 END_TEST
 
-static void run_job(const struct engine_job *job, const struct engine_host *host)
-{
-    execution_result_free(&result);
-    ck_assert_int_eq(engine_run(job, NULL, host, &result), 0);
+static void run_job(const struct engine_job *job, const struct engine_host *host) {
+  execution_result_free(&result);
+  ck_assert_int_eq(engine_run(job, NULL, host, &result), 0);
 }
 
-static void ignore_console(void *ctx, enum isoq_console_level level, struct engine_text text, bool truncated)
-{
-    (void)ctx;
-    (void)level;
-    (void)text;
-    (void)truncated;
+static void ignore_console(void *ctx, enum isoq_console_level level, struct engine_text text,
+                           bool truncated) {
+  (void)ctx;
+  (void)level;
+  (void)text;
+  (void)truncated;
 }
 
 static const struct engine_host quiet_host = {.console = ignore_console};
 
-static struct engine_text text_of(const char *text)
-{
-    return (struct engine_text){text, strlen(text)};
+static struct engine_text text_of(const char *text) {
+  return (struct engine_text){text, strlen(text)};
 }
 
-START_TEST(test_input_is_what_json_parse_gives)
-{
-    struct engine_job job = {.code = text_of("JSON.stringify([input.n, input.big, input.s.length, input.d])"),
-                             .input = text_of("{\"n\":1.0,\"big\":12345678901234567890,\"s\":\"\\ud800\",\"d\":1,\"d\":2}")};
-    run_job(&job, &quiet_host);
-    ck_assert(result.success);
-    ck_assert_str_eq(result.result, "[1,12345678901234567000,1,2]");
-    job = (struct engine_job){.code = text_of("input === null")};
-    run_job(&job, &quiet_host);
-    ck_assert_str_eq(result.result, "true");
-}
-END_TEST
-
-START_TEST(test_code_as_json_keeps_lone_surrogates_and_nul)
-{
-    struct engine_job job = {.code = text_of("\"'\\ud800\\u0000x'.charCodeAt(0)\""), .code_is_json = true};
-    run_job(&job, &quiet_host);
-    ck_assert_msg(result.success, "%s", result.error.message);
-    ck_assert_str_eq(result.result, "55296");
+START_TEST(test_input_is_what_json_parse_gives) {
+  struct engine_job job = {
+      .code = text_of("JSON.stringify([input.n, input.big, input.s.length, input.d])"),
+      .input = text_of("{\"n\":1.0,\"big\":12345678901234567890,\"s\":\"\\ud800\",\"d\":1,\"d\":2}")};
+  run_job(&job, &quiet_host);
+  ck_assert(result.success);
+  ck_assert_str_eq(result.result, "[1,12345678901234567000,1,2]");
+  job = (struct engine_job){.code = text_of("input === null")};
+  run_job(&job, &quiet_host);
+  ck_assert_str_eq(result.result, "true");
 }
 END_TEST
 
-START_TEST(test_malformed_input_is_an_invalid_job)
-{
-    struct engine_job job = {.code = text_of("1"), .input = text_of("{\"a\":NaN}")};
-    run_job(&job, &quiet_host);
-    ck_assert_int_eq(result.status, ISOQ_STATUS_INVALID);
-    ck_assert_ptr_nonnull(strstr(result.error.message, "input"));
+START_TEST(test_code_as_json_keeps_lone_surrogates_and_nul) {
+  struct engine_job job = {.code = text_of("\"'\\ud800\\u0000x'.charCodeAt(0)\""), .code_is_json = true};
+  run_job(&job, &quiet_host);
+  ck_assert_msg(result.success, "%s", result.error.message);
+  ck_assert_str_eq(result.result, "55296");
+}
+END_TEST
+
+START_TEST(test_malformed_input_is_an_invalid_job) {
+  struct engine_job job = {.code = text_of("1"), .input = text_of("{\"a\":NaN}")};
+  run_job(&job, &quiet_host);
+  ck_assert_int_eq(result.status, ISOQ_STATUS_INVALID);
+  ck_assert_ptr_nonnull(strstr(result.error.message, "input"));
 }
 END_TEST
 
 /* ---- errors */
 
-START_TEST(test_syntax_error)
-{
-    expect_error("const x = {;", "SyntaxError");
-    ck_assert_int_eq(result.error.line, 1);
-    expect_error("1;\nawait 2;\nconst y = ;", "SyntaxError");
-    ck_assert_int_eq(result.error.line, 3);
-    ck_assert_int_eq(result.error.column, 11);
+START_TEST(test_syntax_error) {
+  expect_error("const x = {;", "SyntaxError");
+  ck_assert_int_eq(result.error.line, 1);
+  expect_error("1;\nawait 2;\nconst y = ;", "SyntaxError");
+  ck_assert_int_eq(result.error.line, 3);
+  ck_assert_int_eq(result.error.column, 11);
 }
 END_TEST
 
-START_TEST(test_runtime_error)
-{
-    expect_error("const a = 1;\n  throw new TypeError('boo');", "TypeError");
-    ck_assert_str_eq(result.error.message, "boo");
-    ck_assert_int_eq(result.error.line, 2);
-    ck_assert_int_eq(result.error.column, 9);
-    ck_assert_ptr_nonnull(strstr(result.error.stack, "job.js:2:9"));
+START_TEST(test_runtime_error) {
+  expect_error("const a = 1;\n  throw new TypeError('boo');", "TypeError");
+  ck_assert_str_eq(result.error.message, "boo");
+  ck_assert_int_eq(result.error.line, 2);
+  ck_assert_int_eq(result.error.column, 9);
+  ck_assert_ptr_nonnull(strstr(result.error.stack, "job.js:2:9"));
 }
 END_TEST
 
-START_TEST(test_reference_error)
-{
-    expect_error("missing + 1", "ReferenceError");
-    ck_assert_ptr_nonnull(strstr(result.error.message, "missing"));
+START_TEST(test_reference_error) {
+  expect_error("missing + 1", "ReferenceError");
+  ck_assert_ptr_nonnull(strstr(result.error.message, "missing"));
 }
 END_TEST
 
-START_TEST(test_thrown_values_that_are_no_errors)
-{
-    run("throw 'just text'");
-    ck_assert_int_eq(result.status, ISOQ_STATUS_ERROR);
-    ck_assert_str_eq(result.error.message, "just text");
-    run("throw {code: 5}");
-    ck_assert_str_eq(result.error.message, "{\"code\":5}");
-    run("await 0; throw null");
-    ck_assert_str_eq(result.error.message, "null");
-    run("throw Symbol('s')");
-    ck_assert_int_eq(result.status, ISOQ_STATUS_ERROR);
-    expect_error("class Custom extends Error { get name() { return 'Custom' } }; throw new Custom('c')", "Custom");
-    expect_error("const loop = {}; loop.loop = loop; loop", "TypeError");
-    expect_error("const e = new Error('x'); Object.defineProperty(e, 'stack', {get() { throw 1 }}); throw e", "Error");
+START_TEST(test_thrown_values_that_are_no_errors) {
+  run("throw 'just text'");
+  ck_assert_int_eq(result.status, ISOQ_STATUS_ERROR);
+  ck_assert_str_eq(result.error.message, "just text");
+  run("throw {code: 5}");
+  ck_assert_str_eq(result.error.message, "{\"code\":5}");
+  run("await 0; throw null");
+  ck_assert_str_eq(result.error.message, "null");
+  run("throw Symbol('s')");
+  ck_assert_int_eq(result.status, ISOQ_STATUS_ERROR);
+  expect_error("class Custom extends Error { get name() { return 'Custom' } }; throw new Custom('c')",
+               "Custom");
+  expect_error("const loop = {}; loop.loop = loop; loop", "TypeError");
+  expect_error("const e = new Error('x'); Object.defineProperty(e, 'stack', {get() { throw 1 }}); throw e",
+               "Error");
 }
 END_TEST
 
-START_TEST(test_error_in_a_timer_ends_the_job)
-{
-    expect_error("setTimeout(() => { throw new RangeError('later') }, 1); 5", "RangeError");
+START_TEST(test_error_in_a_timer_ends_the_job) {
+  expect_error("setTimeout(() => { throw new RangeError('later') }, 1); 5", "RangeError");
 }
 END_TEST
 
 /* ---- limits */
 
-static struct runtime_config with_timeout(uint32_t timeout_ms)
-{
-    struct runtime_config config = runtime_config_default();
-    config.timeout_ms = timeout_ms;
-    return config;
+static struct runtime_config with_timeout(uint32_t timeout_ms) {
+  struct runtime_config config = runtime_config_default();
+  config.timeout_ms = timeout_ms;
+  return config;
 }
 
-static struct runtime_config with_memory(size_t megabytes)
-{
-    struct runtime_config config = runtime_config_default();
-    config.max_heap_size_bytes = megabytes << 20;
-    return config;
+static struct runtime_config with_memory(size_t megabytes) {
+  struct runtime_config config = runtime_config_default();
+  config.max_heap_size_bytes = megabytes << 20;
+  return config;
 }
 
-static void expect_timeout(const char *code, uint32_t timeout_ms)
-{
-    struct runtime_config config = with_timeout(timeout_ms);
-    run_with(code, &config);
-    ck_assert(!result.success);
-    ck_assert_int_eq(result.status, ISOQ_STATUS_TIMEOUT);
-    ck_assert_ptr_null(result.result);
-    ck_assert_ptr_nonnull(strstr(result.stderr, "timeout"));
-    ck_assert_double_ge(result.execution_time_ms, timeout_ms);
+static void expect_timeout(const char *code, uint32_t timeout_ms) {
+  struct runtime_config config = with_timeout(timeout_ms);
+  run_with(code, &config);
+  ck_assert(!result.success);
+  ck_assert_int_eq(result.status, ISOQ_STATUS_TIMEOUT);
+  ck_assert_ptr_null(result.result);
+  ck_assert_ptr_nonnull(strstr(result.stderr, "timeout"));
+  ck_assert_double_ge(result.execution_time_ms, timeout_ms);
 }
 
-START_TEST(test_quick_execution_no_timeout)
-{
-    struct runtime_config config = with_timeout(5000);
-    run_with("1 + 1", &config);
-    ck_assert(result.success);
+START_TEST(test_quick_execution_no_timeout) {
+  struct runtime_config config = with_timeout(5000);
+  run_with("1 + 1", &config);
+  ck_assert(result.success);
 }
 END_TEST
 
-START_TEST(test_infinite_loop_timeout)
-{
-    expect_timeout("while (true) {}", 100);
+START_TEST(test_infinite_loop_timeout) {
+  expect_timeout("while (true) {}", 100);
 }
 END_TEST
 
-START_TEST(test_long_computation_timeout)
-{
-    expect_timeout("let x = 0; for (let i = 0; i < 1e15; i++) x += Math.sqrt(i); x", 100);
-    expect_timeout("/(a+)+$/.test('a'.repeat(40) + 'b')", 100);
-    expect_timeout("const again = () => Promise.resolve().then(again); await again()", 100);
-    expect_timeout("await new Promise(r => setTimeout(r, 60000))", 100);
-    expect_timeout("setInterval(() => {}, 1); 5", 100);
-    expect_timeout("({toJSON() { for (;;); }})", 100);
-    expect_timeout("try { for (;;); } finally { for (;;); }", 100);
-    expect_timeout("Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)", 100);
+START_TEST(test_long_computation_timeout) {
+  expect_timeout("let x = 0; for (let i = 0; i < 1e15; i++) x += Math.sqrt(i); x", 100);
+  expect_timeout("/(a+)+$/.test('a'.repeat(40) + 'b')", 100);
+  expect_timeout("const again = () => Promise.resolve().then(again); await again()", 100);
+  expect_timeout("await new Promise(r => setTimeout(r, 60000))", 100);
+  expect_timeout("setInterval(() => {}, 1); 5", 100);
+  expect_timeout("({toJSON() { for (;;); }})", 100);
+  expect_timeout("try { for (;;); } finally { for (;;); }", 100);
+  expect_timeout("Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)", 100);
 }
 END_TEST
 
-START_TEST(test_configurable_timeout)
-{
-    struct runtime_config config = with_timeout(60);
-    run_with("const end = Date.now() + 300; while (Date.now() < end); 'made it'", &config);
-    ck_assert_int_eq(result.status, ISOQ_STATUS_TIMEOUT);
-    config.timeout_ms = 0;
-    run_with("const end = Date.now() + 300; while (Date.now() < end); 'made it'", &config);
-    ck_assert(result.success);
+START_TEST(test_configurable_timeout) {
+  struct runtime_config config = with_timeout(60);
+  run_with("const end = Date.now() + 300; while (Date.now() < end); 'made it'", &config);
+  ck_assert_int_eq(result.status, ISOQ_STATUS_TIMEOUT);
+  config.timeout_ms = 0;
+  run_with("const end = Date.now() + 300; while (Date.now() < end); 'made it'", &config);
+  ck_assert(result.success);
 }
 END_TEST
 
-START_TEST(test_output_before_a_timeout_is_kept)
-{
-    expect_timeout("console.log('before'); while (true) {}", 100);
-    ck_assert_str_eq(result.stdout, "before\n");
+START_TEST(test_output_before_a_timeout_is_kept) {
+  expect_timeout("console.log('before'); while (true) {}", 100);
+  ck_assert_str_eq(result.stdout, "before\n");
 }
 END_TEST
 
-START_TEST(test_cpu_limit_does_not_count_waiting)
-{
-    struct runtime_config config = runtime_config_default();
-    config.cpu_ms = 150;
-    run_with("await new Promise(r => setTimeout(r, 300)); 'slept'", &config);
-    ck_assert_msg(result.success, "%s", result.stderr);
-    run_with("for (;;);", &config);
-    ck_assert_int_eq(result.status, ISOQ_STATUS_CPU_TIMEOUT);
-    ck_assert_ptr_nonnull(strstr(result.stderr, "cpu_ms 150"));
+START_TEST(test_cpu_limit_does_not_count_waiting) {
+  struct runtime_config config = runtime_config_default();
+  config.cpu_ms = 150;
+  run_with("await new Promise(r => setTimeout(r, 300)); 'slept'", &config);
+  ck_assert_msg(result.success, "%s", result.stderr);
+  run_with("for (;;);", &config);
+  ck_assert_int_eq(result.status, ISOQ_STATUS_CPU_TIMEOUT);
+  ck_assert_ptr_nonnull(strstr(result.stderr, "cpu_ms 150"));
 }
 END_TEST
 
-START_TEST(test_small_allocation_succeeds)
-{
-    struct runtime_config config = with_memory(10);
-    run_with("new Array(1000).fill(1).length", &config);
-    ck_assert_msg(result.success, "%s", result.stderr);
+START_TEST(test_small_allocation_succeeds) {
+  struct runtime_config config = with_memory(10);
+  run_with("new Array(1000).fill(1).length", &config);
+  ck_assert_msg(result.success, "%s", result.stderr);
 }
 END_TEST
 
-START_TEST(test_moderate_allocation)
-{
-    struct runtime_config config = with_memory(64);
-    run_with("const a = []; for (let i = 0; i < 100000; i++) a.push({i}); a.length", &config);
-    ck_assert_msg(result.success, "%s", result.stderr);
-    ck_assert_uint_gt(result.peak_memory_bytes, 1u << 20);
+START_TEST(test_moderate_allocation) {
+  struct runtime_config config = with_memory(64);
+  run_with("const a = []; for (let i = 0; i < 100000; i++) a.push({i}); a.length", &config);
+  ck_assert_msg(result.success, "%s", result.stderr);
+  ck_assert_uint_gt(result.peak_memory_bytes, 1u << 20);
 }
 END_TEST
 
-static void expect_oom(const char *code, size_t megabytes)
-{
-    struct runtime_config config = with_memory(megabytes);
-    run_with(code, &config);
-    ck_assert(!result.success);
-    ck_assert_msg(result.status == ISOQ_STATUS_OOM, "%s: %s", code, result.stderr);
-    ck_assert_ptr_null(result.result);
-    ck_assert_ptr_nonnull(strstr(result.stderr, "memory"));
+static void expect_oom(const char *code, size_t megabytes) {
+  struct runtime_config config = with_memory(megabytes);
+  run_with(code, &config);
+  ck_assert(!result.success);
+  ck_assert_msg(result.status == ISOQ_STATUS_OOM, "%s: %s", code, result.stderr);
+  ck_assert_ptr_null(result.result);
+  ck_assert_ptr_nonnull(strstr(result.stderr, "memory"));
 }
 
-START_TEST(test_excessive_allocation_fails)
-{
-    expect_oom("console.log('before'); const a = []; while (true) a.push({x: [1, 2, 3]});", 10);
-    ck_assert_str_eq(result.stdout, "before\n");
-    expect_oom("const keep = []; while (true) keep.push(new Uint8Array(1 << 20));", 10);
-    expect_ok("'served after it'", "served after it");
+START_TEST(test_excessive_allocation_fails) {
+  expect_oom("console.log('before'); const a = []; while (true) a.push({x: [1, 2, 3]});", 10);
+  ck_assert_str_eq(result.stdout, "before\n");
+  expect_oom("const keep = []; while (true) keep.push(new Uint8Array(1 << 20));", 10);
+  expect_ok("'served after it'", "served after it");
 }
 END_TEST
 
-START_TEST(test_memory_limit_configurable)
-{
-    const char *code = "const a = []; for (let i = 0; i < 20; i++) a.push(new Array(131072).fill(i)); a.length";
-    expect_oom(code, 10);
-    struct runtime_config config = with_memory(128);
-    run_with(code, &config);
-    ck_assert_msg(result.success, "%s", result.stderr);
+START_TEST(test_memory_limit_configurable) {
+  const char *code = "const a = []; for (let i = 0; i < 20; i++) a.push(new Array(131072).fill(i)); a.length";
+  expect_oom(code, 10);
+  struct runtime_config config = with_memory(128);
+  run_with(code, &config);
+  ck_assert_msg(result.success, "%s", result.stderr);
 }
 END_TEST
 
-START_TEST(test_refused_buffer_can_be_caught)
-{
-    struct runtime_config config = with_memory(16);
-    run_with("try { new Uint8Array(64 << 20) } catch (e) { e.name }", &config);
-    ck_assert_msg(result.success, "%s", result.stderr);
-    ck_assert_str_eq(result.result, "RangeError");
+START_TEST(test_refused_buffer_can_be_caught) {
+  struct runtime_config config = with_memory(16);
+  run_with("try { new Uint8Array(64 << 20) } catch (e) { e.name }", &config);
+  ck_assert_msg(result.success, "%s", result.stderr);
+  ck_assert_str_eq(result.result, "RangeError");
 }
 END_TEST
 
-START_TEST(test_cancel_from_a_signal_handler)
-{
-    struct engine_job job = {.code = text_of("for (;;);")};
-    struct runtime_config config = runtime_config_default();
-    struct engine_host host = {.console = ignore_console};
-    /* The tick runs in a signal handler, as the executor's SIGUSR1 does. */
-    extern void cancel_in_tick(void *ctx);
-    host.tick = cancel_in_tick;
-    execution_result_free(&result);
-    ck_assert_int_eq(engine_run(&job, &config, &host, &result), 0);
-    ck_assert_int_eq(result.status, ISOQ_STATUS_CANCELLED);
-    ck_assert_ptr_nonnull(strstr(result.error.message, "cancelled by the test"));
+START_TEST(test_cancel_from_a_signal_handler) {
+  struct engine_job job = {.code = text_of("for (;;);")};
+  struct runtime_config config = runtime_config_default();
+  struct engine_host host = {.console = ignore_console};
+  /* The tick runs in a signal handler, as the executor's SIGUSR1 does. */
+  extern void cancel_in_tick(void *ctx);
+  host.tick = cancel_in_tick;
+  execution_result_free(&result);
+  ck_assert_int_eq(engine_run(&job, &config, &host, &result), 0);
+  ck_assert_int_eq(result.status, ISOQ_STATUS_CANCELLED);
+  ck_assert_ptr_nonnull(strstr(result.error.message, "cancelled by the test"));
 }
 END_TEST
 
 void cancel_in_tick(void *ctx);
-void cancel_in_tick(void *ctx)
-{
-    (void)ctx;
-    engine_cancel(ISOQ_STATUS_CANCELLED, "cancelled by the test");
+void cancel_in_tick(void *ctx) {
+  (void)ctx;
+  engine_cancel(ISOQ_STATUS_CANCELLED, "cancelled by the test");
 }
 
 /* ---- console */
 
-START_TEST(test_console_capture_on)
-{
-    expect_stdout("console.log('one'); console.info('two'); console.debug('three')", "one\ntwo\nthree\n");
-    ck_assert_str_eq(result.stderr, "");
+START_TEST(test_console_capture_on) {
+  expect_stdout("console.log('one'); console.info('two'); console.debug('three')", "one\ntwo\nthree\n");
+  ck_assert_str_eq(result.stderr, "");
 }
 END_TEST
 
-START_TEST(test_console_capture_off)
-{
-    struct runtime_config config = runtime_config_default();
-    config.capture_console = false;
-    run_with("console.log('x'); console.table([1]); console.error('y'); 5", &config);
-    ck_assert(result.success);
-    ck_assert_str_eq(result.stdout, "");
-    ck_assert_str_eq(result.stderr, "");
+START_TEST(test_console_capture_off) {
+  struct runtime_config config = runtime_config_default();
+  config.capture_console = false;
+  run_with("console.log('x'); console.table([1]); console.error('y'); 5", &config);
+  ck_assert(result.success);
+  ck_assert_str_eq(result.stdout, "");
+  ck_assert_str_eq(result.stderr, "");
 }
 END_TEST
 
-START_TEST(test_console_mixed_streams)
-{
-    expect_stdout("console.log('out'); console.error('err'); console.warn('warn'); console.log('out2')", "out\nout2\n");
-    ck_assert_str_eq(result.stderr, "err\nwarn\n");
+START_TEST(test_console_mixed_streams) {
+  expect_stdout("console.log('out'); console.error('err'); console.warn('warn'); console.log('out2')",
+                "out\nout2\n");
+  ck_assert_str_eq(result.stderr, "err\nwarn\n");
 }
 END_TEST
 
-START_TEST(test_console_formats_values_as_node)
-{
-    static const struct {
-        const char *code, *expected;
-    } cases[] = {
-        {"console.log()", "\n"},
-        {"console.log(1, 'a', true, null, undefined, 5n, -0, Symbol('s'))", "1 a true null undefined 5n -0 Symbol(s)\n"},
-        {"console.log('%s is %d and %i and %j%%', 'x', 4.5, 4.5, {a: 1}, 'rest')", "x is 4.5 and 4 and {\"a\":1}% rest\n"},
-        {"console.log('100%')", "100%\n"},
-        {"console.log({a: 1, b: {c: {d: {e: 1}}}})", "{ a: 1, b: { c: { d: [Object] } } }\n"},
-        {"console.log([1, [2, [3]], 'x'])", "[ 1, [ 2, [ 3 ] ], 'x' ]\n"},
-        {"console.log(new Map([['k', {v: 1}]]), new Set([1, 'two']))", "Map(1) { 'k' => { v: 1 } } Set(2) { 1, 'two' }\n"},
-        {"const o = {name: 'o'}; o.self = o; console.log(o)", "<ref *1> { name: 'o', self: [Circular *1] }\n"},
-        {"console.log(Promise.resolve(4), Promise.reject(0).catch(() => {}))", "Promise { 4 } Promise { <pending> }\n"},
-        {"console.log(new Proxy({a: 1}, {get() { throw 1 }, ownKeys() { throw 2 }}))", "{ a: 1 }\n"},
-        {"class P { constructor() { this.x = 1 } }; console.log(new P, P, () => {})", "P { x: 1 } [class P] [Function (anonymous)]\n"},
-        {"console.log(new Uint8Array(3), new Date(0), /x/g, [undefined, , 1])",
-         "Uint8Array(3) [ 0, 0, 0 ] 1970-01-01T00:00:00.000Z /x/g [ undefined, <1 empty item>, 1 ]\n"},
-        {"console.group('g'); console.log('in\\nside'); console.groupEnd(); console.log('out')", "g\n  in\n  side\nout\n"},
-        {"console.count(); console.count(); console.count('x')", "default: 1\ndefault: 2\nx: 1\n"},
-        {"console.dir({a: {b: {c: {}}}}, {depth: 0})", "{ a: [Object] }\n"},
-        {"console.log(new Error('e').stack.split('\\n')[1])", "    at job.js:1:13\n"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        run(cases[i].code);
-        ck_assert_msg(result.success, "%s: %s", cases[i].code, result.stderr);
-        ck_assert_msg(strcmp(result.stdout, cases[i].expected) == 0, "%s\n printed  %s\n expected %s", cases[i].code,
-                      result.stdout, cases[i].expected);
-    }
-    run("console.log(new TypeError('shown'))");
-    ck_assert_ptr_eq(strstr(result.stdout, "TypeError: shown\n    at job.js:1:13"), result.stdout);
+START_TEST(test_console_formats_values_as_node) {
+  static const struct {
+    const char *code, *expected;
+  } cases[] = {
+      {"console.log()", "\n"},
+      {"console.log(1, 'a', true, null, undefined, 5n, -0, Symbol('s'))",
+       "1 a true null undefined 5n -0 Symbol(s)\n"},
+      {"console.log('%s is %d and %i and %j%%', 'x', 4.5, 4.5, {a: 1}, 'rest')",
+       "x is 4.5 and 4 and {\"a\":1}% rest\n"},
+      {"console.log('100%')", "100%\n"},
+      {"console.log({a: 1, b: {c: {d: {e: 1}}}})", "{ a: 1, b: { c: { d: [Object] } } }\n"},
+      {"console.log([1, [2, [3]], 'x'])", "[ 1, [ 2, [ 3 ] ], 'x' ]\n"},
+      {"console.log(new Map([['k', {v: 1}]]), new Set([1, 'two']))",
+       "Map(1) { 'k' => { v: 1 } } Set(2) { 1, 'two' }\n"},
+      {"const o = {name: 'o'}; o.self = o; console.log(o)", "<ref *1> { name: 'o', self: [Circular *1] }\n"},
+      {"console.log(Promise.resolve(4), Promise.reject(0).catch(() => {}))",
+       "Promise { 4 } Promise { <pending> }\n"},
+      {"console.log(new Proxy({a: 1}, {get() { throw 1 }, ownKeys() { throw 2 }}))", "{ a: 1 }\n"},
+      {"class P { constructor() { this.x = 1 } }; console.log(new P, P, () => {})",
+       "P { x: 1 } [class P] [Function (anonymous)]\n"},
+      {"console.log(new Uint8Array(3), new Date(0), /x/g, [undefined, , 1])",
+       "Uint8Array(3) [ 0, 0, 0 ] 1970-01-01T00:00:00.000Z /x/g [ undefined, <1 empty item>, 1 ]\n"},
+      {"console.group('g'); console.log('in\\nside'); console.groupEnd(); console.log('out')",
+       "g\n  in\n  side\nout\n"},
+      {"console.count(); console.count(); console.count('x')", "default: 1\ndefault: 2\nx: 1\n"},
+      {"console.dir({a: {b: {c: {}}}}, {depth: 0})", "{ a: [Object] }\n"},
+      {"console.log(new Error('e').stack.split('\\n')[1])", "    at job.js:1:13\n"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    run(cases[i].code);
+    ck_assert_msg(result.success, "%s: %s", cases[i].code, result.stderr);
+    ck_assert_msg(strcmp(result.stdout, cases[i].expected) == 0, "%s\n printed  %s\n expected %s",
+                  cases[i].code, result.stdout, cases[i].expected);
+  }
+  run("console.log(new TypeError('shown'))");
+  ck_assert_ptr_eq(strstr(result.stdout, "TypeError: shown\n    at job.js:1:13"), result.stdout);
 }
 END_TEST
 
-START_TEST(test_console_is_out_of_the_scripts_reach)
-{
-    expect_stdout("Array.prototype.push = Array.prototype.join = String.prototype.split = () => { throw 1 };\n"
-                  "Object.prototype.toString = () => 'mine'; Map.prototype.entries = null; Symbol.iterator;\n"
-                  "Map.prototype[Symbol.iterator] = Set.prototype.values = () => { throw 2 };\n"
-                  "console.log({a: [1]}, new Map([]), new Set());",
-                  "{ a: [ 1 ] } Map(0) {} Set(0) {}\n");
+START_TEST(test_console_is_out_of_the_scripts_reach) {
+  expect_stdout("Array.prototype.push = Array.prototype.join = String.prototype.split = () => { throw 1 };\n"
+                "Object.prototype.toString = () => 'mine'; Map.prototype.entries = null; Symbol.iterator;\n"
+                "Map.prototype[Symbol.iterator] = Set.prototype.values = () => { throw 2 };\n"
+                "console.log({a: [1]}, new Map([]), new Set());",
+                "{ a: [ 1 ] } Map(0) {} Set(0) {}\n");
 }
 END_TEST
 
-START_TEST(test_output_over_its_limit_is_cut)
-{
-    struct runtime_config config = runtime_config_default();
-    config.max_output_bytes = 10;
-    run_with("console.log('12345'); console.log('\\u00e9\\u00e9\\u00e9'); console.log('never'); console.error('e'); 1", &config);
-    ck_assert(result.success);
-    ck_assert_str_eq(result.stdout, "12345\n\xc3\xa9\n");
-    ck_assert_str_eq(result.stderr, "");
-    ck_assert(result.stdout_truncated);
-    ck_assert(result.stderr_truncated);
+START_TEST(test_output_over_its_limit_is_cut) {
+  struct runtime_config config = runtime_config_default();
+  config.max_output_bytes = 10;
+  run_with("console.log('12345'); console.log('\\u00e9\\u00e9\\u00e9'); console.log('never'); "
+           "console.error('e'); 1",
+           &config);
+  ck_assert(result.success);
+  ck_assert_str_eq(result.stdout, "12345\n\xc3\xa9\n");
+  ck_assert_str_eq(result.stderr, "");
+  ck_assert(result.stdout_truncated);
+  ck_assert(result.stderr_truncated);
 }
 END_TEST
 
 /* ---- timers and the web API */
 
-START_TEST(test_timers_run_in_order_of_their_time)
-{
-    expect_stdout("setTimeout(() => console.log('c'), 30); setTimeout(() => console.log('a'), 1);\n"
-                  "setTimeout((x, y) => console.log(x + y), 10, 'b', '!'); console.log('sync');\n"
-                  "queueMicrotask(() => console.log('micro'));",
-                  "sync\nmicro\na\nb!\nc\n");
-    expect_ok("let n = 0; await new Promise(done => { const id = setInterval(() => { if (++n == 3) { clearInterval(id); done() } }, 1) }); n", "3");
-    expect_ok("const t = setTimeout(() => { throw 1 }, 1); clearTimeout(t); clearTimeout(undefined); typeof t", "number");
-    expect_error("setTimeout('text', 1)", "TypeError");
+START_TEST(test_timers_run_in_order_of_their_time) {
+  expect_stdout("setTimeout(() => console.log('c'), 30); setTimeout(() => console.log('a'), 1);\n"
+                "setTimeout((x, y) => console.log(x + y), 10, 'b', '!'); console.log('sync');\n"
+                "queueMicrotask(() => console.log('micro'));",
+                "sync\nmicro\na\nb!\nc\n");
+  expect_ok("let n = 0; await new Promise(done => { const id = setInterval(() => { if (++n == 3) { "
+            "clearInterval(id); done() } }, 1) }); n",
+            "3");
+  expect_ok("const t = setTimeout(() => { throw 1 }, 1); clearTimeout(t); clearTimeout(undefined); typeof t",
+            "number");
+  expect_error("setTimeout('text', 1)", "TypeError");
 }
 END_TEST
 
-START_TEST(test_too_many_timers_throw)
-{
-    struct runtime_config config = runtime_config_default();
-    config.max_timers = 3;
-    run_with("let n = 0; try { for (;;) { setTimeout(() => {}, 1); n++ } } catch (e) { `${e.name} after ${n}` }", &config);
-    ck_assert(result.success);
-    ck_assert_str_eq(result.result, "RangeError after 3");
+START_TEST(test_too_many_timers_throw) {
+  struct runtime_config config = runtime_config_default();
+  config.max_timers = 3;
+  run_with(
+      "let n = 0; try { for (;;) { setTimeout(() => {}, 1); n++ } } catch (e) { `${e.name} after ${n}` }",
+      &config);
+  ck_assert(result.success);
+  ck_assert_str_eq(result.result, "RangeError after 3");
 }
 END_TEST
 
-START_TEST(test_web_api)
-{
-    expect_ok("new URL('../x?q=1#h', 'https://example.com/a/b/').href", "https://example.com/a/x?q=1#h");
-    expect_ok("[...new URLSearchParams('a=1&b=2')].join(';')", "a,1;b,2");
-    expect_ok("new URL('https://m\\u00fcnchen.de').hostname", "xn--mnchen-3ya.de");
-    expect_ok("new TextDecoder().decode(new TextEncoder().encode('h\\u00e9'))", "h\xc3\xa9");
-    expect_ok("btoa('hello') + atob(' aGVsbG8 ')", "aGVsbG8=hello");
-    expect_error("atob('*')", "InvalidCharacterError");
-    expect_error("btoa('\\u0100')", "InvalidCharacterError");
-    expect_ok("const c = structuredClone({d: new Date(5), m: new Map([[1, {x: 1}]])}); [c.d.getTime(), c.m.get(1).x]", "[5,1]");
-    expect_error("structuredClone(() => {})", "DataCloneError");
-    expect_ok("const b = new ArrayBuffer(8); const t = structuredClone(b, {transfer: [b]}); [b.byteLength, t.byteLength]", "[0,8]");
-    expect_ok("/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(crypto.randomUUID())", "true");
-    expect_ok("crypto.getRandomValues(new Uint8Array(32)).some(x => x !== 0)", "true");
-    expect_error("crypto.getRandomValues(new Uint8Array(65537))", "QuotaExceededError");
-    expect_ok("new DOMException('m', 'AbortError').code", "20");
+START_TEST(test_web_api) {
+  expect_ok("new URL('../x?q=1#h', 'https://example.com/a/b/').href", "https://example.com/a/x?q=1#h");
+  expect_ok("[...new URLSearchParams('a=1&b=2')].join(';')", "a,1;b,2");
+  expect_ok("new URL('https://m\\u00fcnchen.de').hostname", "xn--mnchen-3ya.de");
+  expect_ok("new TextDecoder().decode(new TextEncoder().encode('h\\u00e9'))", "h\xc3\xa9");
+  expect_ok("btoa('hello') + atob(' aGVsbG8 ')", "aGVsbG8=hello");
+  expect_error("atob('*')", "InvalidCharacterError");
+  expect_error("btoa('\\u0100')", "InvalidCharacterError");
+  expect_ok(
+      "const c = structuredClone({d: new Date(5), m: new Map([[1, {x: 1}]])}); [c.d.getTime(), c.m.get(1).x]",
+      "[5,1]");
+  expect_error("structuredClone(() => {})", "DataCloneError");
+  expect_ok("const b = new ArrayBuffer(8); const t = structuredClone(b, {transfer: [b]}); [b.byteLength, "
+            "t.byteLength]",
+            "[0,8]");
+  expect_ok(
+      "/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(crypto.randomUUID())",
+      "true");
+  expect_ok("crypto.getRandomValues(new Uint8Array(32)).some(x => x !== 0)", "true");
+  expect_error("crypto.getRandomValues(new Uint8Array(65537))", "QuotaExceededError");
+  expect_ok("new DOMException('m', 'AbortError').code", "20");
 }
 END_TEST
 
-START_TEST(test_time_zone_is_utc_and_locale_en_us)
-{
-    expect_ok("new Date(0).getTimezoneOffset() + Intl.DateTimeFormat().resolvedOptions().timeZone", "0UTC");
-    expect_ok("Intl.NumberFormat().resolvedOptions().locale + (1234.5).toLocaleString()", "en-US1,234.5");
+START_TEST(test_time_zone_is_utc_and_locale_en_us) {
+  expect_ok("new Date(0).getTimezoneOffset() + Intl.DateTimeFormat().resolvedOptions().timeZone", "0UTC");
+  expect_ok("Intl.NumberFormat().resolvedOptions().locale + (1234.5).toLocaleString()", "en-US1,234.5");
 }
 END_TEST
 
-START_TEST(test_nothing_of_node_or_the_host_is_there)
-{
-    expect_ok("['require', 'process', 'module', 'Buffer', 'fetch', 'gc'].filter(n => n in globalThis).length", "0");
+START_TEST(test_nothing_of_node_or_the_host_is_there) {
+  expect_ok("['require', 'process', 'module', 'Buffer', 'fetch', 'gc'].filter(n => n in globalThis).length",
+            "0");
 }
 END_TEST
 
-START_TEST(test_seed_repeats_math_random)
-{
-    struct runtime_config config = runtime_config_default();
-    char first[64];
-    config.has_seed = true;
-    config.seed = 42;
-    run_with("Math.random()", &config);
-    ck_assert(result.success);
-    snprintf(first, sizeof first, "%s", result.result);
-    run_with("Math.random()", &config);
-    ck_assert_str_eq(result.result, first);
-    config.seed = 43;
-    run_with("Math.random()", &config);
-    ck_assert_str_ne(result.result, first);
-    config.has_seed = false;
-    run_with("Math.random()", &config);
-    snprintf(first, sizeof first, "%s", result.result);
-    run_with("Math.random()", &config);
-    ck_assert_str_ne(result.result, first);
+START_TEST(test_seed_repeats_math_random) {
+  struct runtime_config config = runtime_config_default();
+  char first[64];
+  config.has_seed = true;
+  config.seed = 42;
+  run_with("Math.random()", &config);
+  ck_assert(result.success);
+  snprintf(first, sizeof first, "%s", result.result);
+  run_with("Math.random()", &config);
+  ck_assert_str_eq(result.result, first);
+  config.seed = 43;
+  run_with("Math.random()", &config);
+  ck_assert_str_ne(result.result, first);
+  config.has_seed = false;
+  run_with("Math.random()", &config);
+  snprintf(first, sizeof first, "%s", result.result);
+  run_with("Math.random()", &config);
+  ck_assert_str_ne(result.result, first);
 }
 END_TEST
 
-static TCase *engine_case(Suite *suite, const char *name)
-{
-    TCase *tcase = tcase_create(name);
-    tcase_add_checked_fixture(tcase, start, finish);
-    tcase_set_timeout(tcase, 60);
-    suite_add_tcase(suite, tcase);
-    return tcase;
+static TCase *engine_case(Suite *suite, const char *name) {
+  TCase *tcase = tcase_create(name);
+  tcase_add_checked_fixture(tcase, start, finish);
+  tcase_set_timeout(tcase, 60);
+  suite_add_tcase(suite, tcase);
+  return tcase;
 }
 
-static void add_execution(Suite *suite)
-{
-    TCase *execution = engine_case(suite, "execution");
-    tcase_add_test(execution, test_simple_arithmetic);
-    tcase_add_test(execution, test_string_concatenation);
-    tcase_add_test(execution, test_object_return);
-    tcase_add_test(execution, test_array_return);
-    tcase_add_test(execution, test_multiline_code);
-    tcase_add_test(execution, test_function_definition_and_call);
-    tcase_add_test(execution, test_multiple_executions);
-    tcase_add_test(execution, test_complete_workflow);
-    tcase_add_test(execution, test_error_recovery);
-    tcase_add_test(execution, test_result_types);
-    tcase_add_test(execution, test_result_keeps_nul_characters);
-    tcase_add_test(execution, test_result_over_its_limit_is_output_limit);
-    tcase_add_test(execution, test_top_level_await_keeps_the_completion_value);
-    tcase_add_test(execution, test_top_level_return_is_the_result);
-    tcase_add_test(execution, test_promise_that_never_settles_is_an_error_at_once);
-    tcase_add_test(execution, test_input_is_what_json_parse_gives);
-    tcase_add_test(execution, test_code_as_json_keeps_lone_surrogates_and_nul);
-    tcase_add_test(execution, test_malformed_input_is_an_invalid_job);
-    tcase_add_test(execution, test_seed_repeats_math_random);
+static void add_execution(Suite *suite) {
+  TCase *execution = engine_case(suite, "execution");
+  tcase_add_test(execution, test_simple_arithmetic);
+  tcase_add_test(execution, test_string_concatenation);
+  tcase_add_test(execution, test_object_return);
+  tcase_add_test(execution, test_array_return);
+  tcase_add_test(execution, test_multiline_code);
+  tcase_add_test(execution, test_function_definition_and_call);
+  tcase_add_test(execution, test_multiple_executions);
+  tcase_add_test(execution, test_complete_workflow);
+  tcase_add_test(execution, test_error_recovery);
+  tcase_add_test(execution, test_result_types);
+  tcase_add_test(execution, test_result_keeps_nul_characters);
+  tcase_add_test(execution, test_result_over_its_limit_is_output_limit);
+  tcase_add_test(execution, test_top_level_await_keeps_the_completion_value);
+  tcase_add_test(execution, test_top_level_return_is_the_result);
+  tcase_add_test(execution, test_promise_that_never_settles_is_an_error_at_once);
+  tcase_add_test(execution, test_input_is_what_json_parse_gives);
+  tcase_add_test(execution, test_code_as_json_keeps_lone_surrogates_and_nul);
+  tcase_add_test(execution, test_malformed_input_is_an_invalid_job);
+  tcase_add_test(execution, test_seed_repeats_math_random);
 
-    TCase *errors = engine_case(suite, "errors");
-    tcase_add_test(errors, test_syntax_error);
-    tcase_add_test(errors, test_runtime_error);
-    tcase_add_test(errors, test_reference_error);
-    tcase_add_test(errors, test_thrown_values_that_are_no_errors);
-    tcase_add_test(errors, test_error_in_a_timer_ends_the_job);
-    tcase_add_test(errors, test_unhandled_rejection_is_an_error);
+  TCase *errors = engine_case(suite, "errors");
+  tcase_add_test(errors, test_syntax_error);
+  tcase_add_test(errors, test_runtime_error);
+  tcase_add_test(errors, test_reference_error);
+  tcase_add_test(errors, test_thrown_values_that_are_no_errors);
+  tcase_add_test(errors, test_error_in_a_timer_ends_the_job);
+  tcase_add_test(errors, test_unhandled_rejection_is_an_error);
 }
 
-static void add_limits(Suite *suite)
-{
-    TCase *timeouts = engine_case(suite, "timeouts");
-    tcase_add_test(timeouts, test_quick_execution_no_timeout);
-    tcase_add_test(timeouts, test_infinite_loop_timeout);
-    tcase_add_test(timeouts, test_long_computation_timeout);
-    tcase_add_test(timeouts, test_configurable_timeout);
-    tcase_add_test(timeouts, test_output_before_a_timeout_is_kept);
-    tcase_add_test(timeouts, test_cpu_limit_does_not_count_waiting);
-    tcase_add_test(timeouts, test_cancel_from_a_signal_handler);
+static void add_limits(Suite *suite) {
+  TCase *timeouts = engine_case(suite, "timeouts");
+  tcase_add_test(timeouts, test_quick_execution_no_timeout);
+  tcase_add_test(timeouts, test_infinite_loop_timeout);
+  tcase_add_test(timeouts, test_long_computation_timeout);
+  tcase_add_test(timeouts, test_configurable_timeout);
+  tcase_add_test(timeouts, test_output_before_a_timeout_is_kept);
+  tcase_add_test(timeouts, test_cpu_limit_does_not_count_waiting);
+  tcase_add_test(timeouts, test_cancel_from_a_signal_handler);
 
-    TCase *memory = engine_case(suite, "memory");
-    tcase_add_test(memory, test_small_allocation_succeeds);
-    tcase_add_test(memory, test_moderate_allocation);
-    tcase_add_test(memory, test_excessive_allocation_fails);
-    tcase_add_test(memory, test_memory_limit_configurable);
-    tcase_add_test(memory, test_refused_buffer_can_be_caught);
+  TCase *memory = engine_case(suite, "memory");
+  tcase_add_test(memory, test_small_allocation_succeeds);
+  tcase_add_test(memory, test_moderate_allocation);
+  tcase_add_test(memory, test_excessive_allocation_fails);
+  tcase_add_test(memory, test_memory_limit_configurable);
+  tcase_add_test(memory, test_refused_buffer_can_be_caught);
 }
 
-static void add_surface(Suite *suite)
-{
-    TCase *console = engine_case(suite, "console");
-    tcase_add_test(console, test_console_capture_on);
-    tcase_add_test(console, test_console_capture_off);
-    tcase_add_test(console, test_console_mixed_streams);
-    tcase_add_test(console, test_console_formats_values_as_node);
-    tcase_add_test(console, test_console_is_out_of_the_scripts_reach);
-    tcase_add_test(console, test_output_over_its_limit_is_cut);
+static void add_surface(Suite *suite) {
+  TCase *console = engine_case(suite, "console");
+  tcase_add_test(console, test_console_capture_on);
+  tcase_add_test(console, test_console_capture_off);
+  tcase_add_test(console, test_console_mixed_streams);
+  tcase_add_test(console, test_console_formats_values_as_node);
+  tcase_add_test(console, test_console_is_out_of_the_scripts_reach);
+  tcase_add_test(console, test_output_over_its_limit_is_cut);
 
-    TCase *web = engine_case(suite, "web API");
-    tcase_add_test(web, test_timers_run_in_order_of_their_time);
-    tcase_add_test(web, test_too_many_timers_throw);
-    tcase_add_test(web, test_web_api);
-    tcase_add_test(web, test_time_zone_is_utc_and_locale_en_us);
-    tcase_add_test(web, test_nothing_of_node_or_the_host_is_there);
+  TCase *web = engine_case(suite, "web API");
+  tcase_add_test(web, test_timers_run_in_order_of_their_time);
+  tcase_add_test(web, test_too_many_timers_throw);
+  tcase_add_test(web, test_web_api);
+  tcase_add_test(web, test_time_zone_is_utc_and_locale_en_us);
+  tcase_add_test(web, test_nothing_of_node_or_the_host_is_there);
 }
 
-int main(void)
-{
-    Suite *suite = suite_create("engine");
-    TCase *platform = tcase_create("platform");
-    tcase_add_test(platform, test_v8_platform_initialization);
-    tcase_add_test(platform, test_v8_double_initialization);
-    tcase_add_test(platform, test_v8_initialized_before_init);
-    suite_add_tcase(suite, platform);
-    add_execution(suite);
-    add_limits(suite);
-    add_surface(suite);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+int main(void) {
+  Suite *suite = suite_create("engine");
+  TCase *platform = tcase_create("platform");
+  tcase_add_test(platform, test_v8_platform_initialization);
+  tcase_add_test(platform, test_v8_double_initialization);
+  tcase_add_test(platform, test_v8_initialized_before_init);
+  suite_add_tcase(suite, platform);
+  add_execution(suite);
+  add_limits(suite);
+  add_surface(suite);
+  SRunner *runner = srunner_create(suite);
+  srunner_run_all(runner, CK_ENV);
+  int failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -37,7 +37,7 @@
 
 static const char *executor_path;
 
-/* ---- starting one ------------------------------------------------------------------------ */
+/* ---- starting one ---- */
 
 struct executor {
   pid_t pid;
@@ -178,7 +178,6 @@ static void finish(struct executor *executor) {
 }
 
 /* ---- jobs
- * ---------------------------------------------------------------------------------------------------------
  */
 
 static struct wire_job job_of(const char *code) {
@@ -281,7 +280,7 @@ static int64_t now_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* ---- jobs and results -------------------------------------------------------------------- */
+/* ---- jobs and results ---- */
 
 START_TEST(it_says_hello_when_it_is_locked_down) {
   struct executor executor = start_only((struct how){0});
@@ -442,7 +441,7 @@ START_TEST(text_of_any_kind_comes_through) {
 }
 END_TEST
 
-/* ---- the console ------------------------------------------------------------------------- */
+/* ---- the console ---- */
 
 START_TEST(the_first_entry_is_written_at_once) {
   struct executor executor = start();
@@ -570,7 +569,7 @@ START_TEST(no_console_when_it_is_not_captured) {
 }
 END_TEST
 
-/* ---- cancelling -------------------------------------------------------------------------- */
+/* ---- cancelling ---- */
 
 static void cancel(const struct executor *executor, uint32_t job) {
   ck_assert_int_eq(sigqueue(executor->pid, SIGUSR1, (union sigval){.sival_int = (int)job}), 0);
@@ -656,7 +655,6 @@ START_TEST(a_late_cancel_does_not_hit_the_next_job) {
 END_TEST
 
 /* ---- ends
- * ------------------------------------------------------------------------------------------------------------------
  */
 
 START_TEST(signals_for_everybody_are_ignored) {
@@ -844,7 +842,6 @@ START_TEST(a_fatal_signal_is_seen_as_itself) {
 END_TEST
 
 /* ---- the start
- * -------------------------------------------------------------------------------------------------------------
  */
 
 START_TEST(without_a_socket_it_is_wrong_usage) {

@@ -38,7 +38,7 @@ static int finish(struct wire_result message) {
   return outcome_from_result(&outcome, &message, &result);
 }
 
-/* ---- the console ------------------------------------------------------------------------------- */
+/* ---- the console ---- */
 
 START_TEST(test_levels_go_to_their_streams) {
   ck_assert_int_eq(print(ISOQ_CONSOLE_LOG, "a"), 0);
@@ -128,7 +128,7 @@ START_TEST(test_number_of_entries_is_bounded) {
 }
 END_TEST
 
-/* ---- results ----------------------------------------------------------------------------------- */
+/* ---- results ---- */
 
 START_TEST(test_ok) {
   const struct wire_result message = {
@@ -255,7 +255,7 @@ START_TEST(test_what_no_executor_may_claim) {
 }
 END_TEST
 
-/* ---- deaths ------------------------------------------------------------------------------------ */
+/* ---- deaths ---- */
 
 #define KILLED_FOR(reason) .killed = true, .kill_reason = OUTCOME_END_##reason, .message = "why: words"
 #define EXITED(code) .end = {.exited = true, .exit_code = (code)}

@@ -26,7 +26,7 @@
 #define PATIENCE_S 20
 #define JOBS_MAX 256
 
-/* ---- a pool and what it told ------------------------------------------------------------------- */
+/* ---- a pool and what it told ---- */
 
 struct told {
   char id[JOB_ID_MAX + 1];
@@ -243,7 +243,7 @@ static void wait_for_end(enum outcome_end end) {
   ck_assert_uint_eq(all, 1);
 }
 
-/* ---- jobs that go well ------------------------------------------------------------------------- */
+/* ---- jobs that go well ---- */
 
 START_TEST(test_result_is_passed_on) {
   struct told *entry;
@@ -462,7 +462,7 @@ START_TEST(test_no_more_jobs_at_once_than_executors) {
 }
 END_TEST
 
-/* ---- deadlines --------------------------------------------------------------------------------- */
+/* ---- deadlines ---- */
 
 START_TEST(test_hang_is_killed_as_timeout) {
   struct told *entry;
@@ -525,7 +525,7 @@ START_TEST(test_memory_within_the_limit_is_fine) {
 }
 END_TEST
 
-/* ---- cancelling -------------------------------------------------------------------------------- */
+/* ---- cancelling ---- */
 
 START_TEST(test_cancel_running) {
   struct told *entry;
@@ -572,7 +572,7 @@ START_TEST(test_cancel_waiting) {
 }
 END_TEST
 
-/* ---- deaths ------------------------------------------------------------------------------------ */
+/* ---- deaths ---- */
 
 static const struct {
   const char *code;
@@ -793,7 +793,7 @@ START_TEST(test_process_that_cannot_be_killed) {
 }
 END_TEST
 
-/* ---- starting ---------------------------------------------------------------------------------- */
+/* ---- starting ---- */
 
 START_TEST(test_no_program) {
   char error[256] = "";
@@ -925,7 +925,7 @@ START_TEST(test_unlocked_when_asked_for) {
 }
 END_TEST
 
-/* ---- tenants ----------------------------------------------------------------------------------- */
+/* ---- tenants ---- */
 
 START_TEST(test_tenants_never_share_a_process) {
   static const char *const tenants[] = {",\"tenant\":\"a\"", ",\"tenant\":\"b\"", "", ",\"tenant\":\"c\""};
@@ -1001,7 +1001,7 @@ START_TEST(test_no_tenant_starves) {
 }
 END_TEST
 
-/* ---- taking back ------------------------------------------------------------------------------- */
+/* ---- taking back ---- */
 
 static void on_taken(void *ctx, struct job *job) {
   struct told *entry = told_of(job->id);

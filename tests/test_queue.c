@@ -38,7 +38,7 @@ static const struct job_limits limits = {
 static struct redis_server server;
 static redisContext *redis;
 
-/* ---- a worker ---------------------------------------------------------------------------------------- */
+/* ---- a worker ---- */
 
 struct worker {
   struct event_base *base;
@@ -160,7 +160,7 @@ static void worker_die(struct worker *worker) {
   *worker = (struct worker){0};
 }
 
-/* ---- waiting ----------------------------------------------------------------------------------------- */
+/* ---- waiting ---- */
 
 static void on_tick(evutil_socket_t fd, short events, void *ctx) {
   (void)fd;
@@ -187,7 +187,7 @@ static void idle(struct event_base *base, int ms) {
   UNTIL(base, conn_now_ms() >= until);
 }
 
-/* ---- Redis ------------------------------------------------------------------------------------------- */
+/* ---- Redis ---- */
 
 static redisReply *command(const char *format, ...) {
   va_list args;
@@ -261,7 +261,7 @@ static void stop(void) {
   redis_server_end(&server);
 }
 
-/* ---- claim and settle -------------------------------------------------------------------------------- */
+/* ---- claim and settle ---- */
 
 START_TEST(test_a_job_goes_round) {
   struct worker w;
@@ -473,7 +473,7 @@ START_TEST(test_leaving_takes_the_lease_along) {
 }
 END_TEST
 
-/* ---- results that cannot go where they should -------------------------------------------------------- */
+/* ---- results that cannot go where they should ---- */
 
 START_TEST(test_reply_to_of_another_type_makes_a_dead_letter) {
   struct worker w;
@@ -548,7 +548,7 @@ START_TEST(test_a_broken_key_of_ours_is_said_and_survived) {
 }
 END_TEST
 
-/* ---- dead workers ------------------------------------------------------------------------------------ */
+/* ---- dead workers ---- */
 
 static const struct settings hasty = {.lease_ms = 500, .lease_renew_ms = 100, .reap_interval_ms = 50};
 
@@ -686,7 +686,7 @@ START_TEST(test_a_claim_whose_answer_was_lost_is_put_back) {
 }
 END_TEST
 
-/* ---- outages ----------------------------------------------------------------------------------------- */
+/* ---- outages ---- */
 
 START_TEST(test_scripts_may_be_flushed) {
   struct worker w;

@@ -14,7 +14,7 @@
 
 #define TEXT(literal) ((struct wire_text){literal, sizeof(literal) - 1})
 
-/* ---- one interface over all messages ----------------------------------------------------- */
+/* ---- one interface over all messages ---- */
 
 union message {
   struct wire_hello hello;
@@ -78,7 +78,7 @@ static int decode_exact(decoder *decode, const uint8_t *payload, size_t len) {
   return r;
 }
 
-/* ---- examples ---------------------------------------------------------------------------- */
+/* ---- examples ---- */
 
 static const struct wire_hello a_hello = {.protocol = WIRE_PROTOCOL_VERSION,
                                           .locked_down = true,
@@ -167,7 +167,7 @@ static bool make_example(int i, struct wire_buffer *buffer, decoder **decode) {
   return true;
 }
 
-/* ---- headers ----------------------------------------------------------------------------- */
+/* ---- headers ---- */
 
 START_TEST(a_header_comes_back) {
   uint8_t bytes[WIRE_HEADER_SIZE];
@@ -227,7 +227,7 @@ START_TEST(a_length_over_the_types_maximum_is_refused) {
 }
 END_TEST
 
-/* ---- round trips ------------------------------------------------------------------------- */
+/* ---- round trips ---- */
 
 static void assert_text(struct wire_text got, struct wire_text wanted) {
   ck_assert_uint_eq(got.len, wanted.len);
@@ -403,7 +403,7 @@ START_TEST(an_empty_batch_has_no_entries) {
 }
 END_TEST
 
-/* ---- refusals ---------------------------------------------------------------------------- */
+/* ---- refusals ---- */
 
 START_TEST(every_truncation_is_refused) {
   decoder *decode;
@@ -641,7 +641,7 @@ START_TEST(a_text_whose_length_lies_is_refused) {
 }
 END_TEST
 
-/* ---- the buffer, and the names ----------------------------------------------------------- */
+/* ---- the buffer, and the names ---- */
 
 START_TEST(frames_are_appended_one_after_the_other) {
   struct wire_buffer buffer = {0};

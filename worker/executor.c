@@ -75,7 +75,7 @@ struct executor {
   size_t last_words_len;
 };
 
-/* ---- accessors --------------------------------------------------------------------------------- */
+/* ---- accessors ---- */
 
 enum executor_state executor_state(const struct executor *e) {
   return e->state;
@@ -117,7 +117,7 @@ static void send_signal(const struct executor *e, int signal) {
     spawn_signal(&e->child, signal);
 }
 
-/* ---- the one place where the state and the timers change ---------------------------------------- */
+/* ---- the one place where the state and the timers change ---- */
 
 /* Zero or less is due at once. */
 static void arm(struct event *timer, int64_t ns) {
@@ -176,7 +176,7 @@ static void executor_enter(struct executor *e, enum executor_state next) {
   if (next != before && e->callbacks.changed != NULL) e->callbacks.changed(e->ctx, before, next);
 }
 
-/* ---- killing ----------------------------------------------------------------------------------- */
+/* ---- killing ---- */
 
 /* The first reason stands. */
 __attribute__((format(printf, 3, 4))) static void executor_kill(struct executor *e, enum outcome_end why,
@@ -244,7 +244,7 @@ void executor_cancel(struct executor *e) {
   executor_enter(e, EXECUTOR_BUSY);
 }
 
-/* ---- messages ---------------------------------------------------------------------------------- */
+/* ---- messages ---- */
 
 #define BIT(type) (1u << (type))
 
@@ -426,7 +426,7 @@ static void executor_dispatch(struct executor *e) {
   }
 }
 
-/* ---- outcomes ---------------------------------------------------------------------------------- */
+/* ---- outcomes ---- */
 
 /* What only the broker can know of a job whose executor told no result. */
 static void measure_from_outside(const struct executor *e, struct job_result *result) {
@@ -483,7 +483,7 @@ static void executor_settle_by_death(struct executor *e) {
   executor_deliver(e, &result);
 }
 
-/* ---- input and output -------------------------------------------------------------------------- */
+/* ---- input and output ---- */
 
 /* Reads and handles what is there, up to `budget` bytes. Calls no owner but `changed`. */
 static void executor_read(struct executor *e, size_t budget) {
@@ -608,7 +608,7 @@ static void on_said(evutil_socket_t fd, short what, void *ctx) {
   if (n == 0) event_del(e->said);
 }
 
-/* ---- deadlines --------------------------------------------------------------------------------- */
+/* ---- deadlines ---- */
 
 static void on_busy_deadline(struct executor *e) {
   if (e->cancelled)
@@ -681,7 +681,7 @@ static void on_watch(evutil_socket_t fd, short what, void *ctx) {
         e->job->cpu_ms);
 }
 
-/* ---- the end ----------------------------------------------------------------------------------- */
+/* ---- the end ---- */
 
 /* "isoq-executor: sandbox: seccomp: …": its last line without the newline, control characters made blanks. */
 static void last_line(const struct executor *e, char *out, size_t size) {
@@ -738,7 +738,7 @@ static void on_ended(evutil_socket_t fd, short what, void *ctx) {
   e->callbacks.dead(e->ctx);
 }
 
-/* ---- making and freeing ------------------------------------------------------------------------ */
+/* ---- making and freeing ---- */
 
 static int make_events(struct executor *e) {
   e->readable = event_new(e->base, e->child.socket, EV_READ | EV_PERSIST, on_readable, e);

@@ -49,7 +49,7 @@ static void format_time(char out[32]) {
   snprintf(out + len, 32 - len, ".%03dZ", (int)(now.tv_nsec / 1000000));
 }
 
-/* ---- logfmt ------------------------------------------------------------------------------------ */
+/* ---- logfmt ---- */
 
 struct line {
   char data[LINE_MAX_BYTES];
@@ -152,7 +152,7 @@ static void line_logfmt(struct line *line, const char *time, enum log_level leve
   }
 }
 
-/* ---- JSON -------------------------------------------------------------------------------------- */
+/* ---- JSON ---- */
 
 static json_object *json_text(const char *value, size_t max) {
   json_object *object = NULL;
@@ -202,7 +202,7 @@ static void line_json(struct line *line, const char *time, enum log_level level,
   json_object_put(object);
 }
 
-/* ---- writing ----------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 static bool has_room(void) {
   struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};

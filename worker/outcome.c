@@ -43,7 +43,7 @@ int outcome_end_log_level(enum outcome_end end) {
   return (int)end_row(end)->level;
 }
 
-/* ---- deaths ------------------------------------------------------------------------------------ */
+/* ---- deaths ---- */
 
 enum outcome_end outcome_classify(const struct outcome_death *death) {
   const struct spawn_end *end = &death->end;
@@ -102,7 +102,7 @@ static void general_message(const struct outcome_death *death, enum outcome_end 
   }
 }
 
-/* ---- console ----------------------------------------------------------------------------------- */
+/* ---- console ---- */
 
 void outcome_begin(struct outcome *outcome, const struct job *job) {
   *outcome = (struct outcome){
@@ -153,7 +153,7 @@ int outcome_console(struct outcome *outcome, const struct wire_console_entry *en
   return 0;
 }
 
-/* ---- results ----------------------------------------------------------------------------------- */
+/* ---- results ---- */
 
 static const char *or_empty(const char *text) {
   return text != NULL ? text : "";

@@ -69,7 +69,7 @@ enum outcome_end outcome_classify(const struct outcome_death *death);
 /* "SIGSEGV, core dumped", "exit status 70", …: how the kernel tells it. */
 void outcome_describe(const struct outcome_death *death, char *out, size_t size);
 
-/* ---- one job ----------------------------------------------------------------------------------- */
+/* ---- one job ---- */
 
 /* Above max_output_bytes: what an executor may send in good faith (the entries that say where the cut is). */
 #define OUTCOME_OUTPUT_SLACK_BYTES (64u * 1024)

@@ -82,7 +82,7 @@ struct pool {
   bool reporting;
 };
 
-/* ---- numbers ----------------------------------------------------------------------------------- */
+/* ---- numbers ---- */
 
 size_t pool_executors(const struct pool *pool) {
   return pool->by_state[EXECUTOR_READY] + pool->by_state[EXECUTOR_BUSY];
@@ -128,7 +128,7 @@ static void pool_report(struct pool *pool) {
   pool->reporting = false;
 }
 
-/* ---- starting executors ------------------------------------------------------------------------ */
+/* ---- starting executors ---- */
 
 static void pool_fill(struct pool *pool);
 static void pool_dispatch(struct pool *pool);
@@ -196,7 +196,7 @@ static void on_respawn(evutil_socket_t fd, short what, void *ctx) {
   pool_fill(ctx);
 }
 
-/* ---- what executors tell ----------------------------------------------------------------------- */
+/* ---- what executors tell ---- */
 
 static void member_changed(void *ctx, enum executor_state from, enum executor_state to) {
   struct member *member = ctx;
@@ -290,7 +290,7 @@ static const struct executor_callbacks member_callbacks = {
     .dead = member_dead,
 };
 
-/* ---- giving jobs to executors ------------------------------------------------------------------ */
+/* ---- giving jobs to executors ---- */
 
 static struct waiter *waiter_take(struct pool *pool, struct waiter *waiter) {
   TAILQ_REMOVE(&pool->waiting, waiter, entry);
@@ -416,7 +416,7 @@ int pool_cancel(struct pool *pool, const char *id) {
   return -ENOENT;
 }
 
-/* ---- taking jobs back -------------------------------------------------------------------------- */
+/* ---- taking jobs back ---- */
 
 void pool_take_waiting(struct pool *pool, uint32_t waited_ms, void (*take)(void *ctx, struct job *job),
                        void *ctx) {
@@ -452,7 +452,7 @@ void pool_take_back(struct pool *pool, void (*take)(void *ctx, struct job *job),
   }
 }
 
-/* ---- making and freeing ------------------------------------------------------------------------ */
+/* ---- making and freeing ---- */
 
 static int pool_make_events(struct pool *pool) {
   pool->respawn = event_new(pool->base, -1, 0, on_respawn, pool);

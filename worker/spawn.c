@@ -58,8 +58,7 @@ struct plan {
   pid_t parent;
 };
 
-/* ---- where the program is
- * ---------------------------------------------------------------------------------- */
+/* ---- where the program is ---- */
 
 static int program_usable(const char *path) {
   return access(path, X_OK) == 0 ? 0 : -errno;
@@ -97,8 +96,7 @@ int spawn_find(const char *configured, char path[SPAWN_PATH_SIZE], char *error, 
   return -ENOENT;
 }
 
-/* ---- the child, between fork and exec: async-signal-safe calls only
- * ------------------------------------------ */
+/* ---- the child, between fork and exec: async-signal-safe calls only ---- */
 
 static _Noreturn void child_fail(const struct plan *plan, enum step step, int error) {
   struct failure failure = {.step = (int)step, .error = error};
@@ -175,8 +173,7 @@ static _Noreturn void child_run(struct plan *plan) {
   child_fail(plan, STEP_EXEC, errno);
 }
 
-/* ---- the parent
- * -------------------------------------------------------------------------------------------- */
+/* ---- the parent ---- */
 
 static void close_if_open(int *fd) {
   if (*fd >= 0) close(*fd);
@@ -353,8 +350,7 @@ void spawn_close(struct spawn_child *child) {
   close_if_open(&child->statm_fd);
 }
 
-/* ---- vital signs
- * ------------------------------------------------------------------------------------------- */
+/* ---- vital signs ---- */
 
 int64_t spawn_resident_bytes(const struct spawn_child *child) {
   char text[128];

@@ -51,7 +51,7 @@ enum {
   RESULT_FLAGS = 15
 };
 
-/* ---- types and headers ------------------------------------------------------------------- */
+/* ---- types and headers ---- */
 
 const char *wire_type_name(int type) {
   switch (type) {
@@ -124,7 +124,7 @@ int wire_header_decode(const uint8_t in[WIRE_HEADER_SIZE], struct wire_header *o
   return 0;
 }
 
-/* ---- the buffer that frames are appended to ---------------------------------------------- */
+/* ---- the buffer that frames are appended to ---- */
 
 void wire_buffer_free(struct wire_buffer *buffer) {
   free(buffer->data);
@@ -183,7 +183,7 @@ static int buffer_refuse(struct wire_buffer *buffer) {
   return -EMSGSIZE;
 }
 
-/* ---- the cursor that payloads are read with ---------------------------------------------- */
+/* ---- the cursor that payloads are read with ---- */
 
 struct cursor {
   const uint8_t *at;
@@ -261,7 +261,7 @@ static bool cursor_is_done(const struct cursor *cursor) {
   return !cursor->bad && cursor->left == 0;
 }
 
-/* ---- HELLO ------------------------------------------------------------------------------- */
+/* ---- HELLO ---- */
 
 int wire_hello_encode(struct wire_buffer *buffer, const struct wire_hello *hello) {
   uint8_t *at;
@@ -292,7 +292,7 @@ int wire_hello_decode(const uint8_t *payload, size_t len, struct wire_hello *out
   return 0;
 }
 
-/* ---- JOB --------------------------------------------------------------------------------- */
+/* ---- JOB ---- */
 
 int wire_job_encode(struct wire_buffer *buffer, uint32_t job, const struct wire_job *message) {
   bool has_input = message->input.data != NULL;
@@ -340,7 +340,7 @@ int wire_job_decode(const uint8_t *payload, size_t len, struct wire_job *out) {
   return 0;
 }
 
-/* ---- CONSOLE ----------------------------------------------------------------------------- */
+/* ---- CONSOLE ---- */
 
 void wire_console_entry_encode(uint8_t out[WIRE_CONSOLE_ENTRY_OVERHEAD], enum isoq_console_level level,
                                bool truncated, uint32_t text_len) {
@@ -365,7 +365,7 @@ int wire_console_entry_decode(const uint8_t *payload, size_t len, size_t *offset
   return 1;
 }
 
-/* ---- RESULT ------------------------------------------------------------------------------ */
+/* ---- RESULT ---- */
 
 static uint64_t result_size(const struct wire_result *message) {
   uint64_t size = RESULT_FIXED;
@@ -431,7 +431,7 @@ int wire_result_decode(const uint8_t *payload, size_t len, struct wire_result *o
   return 0;
 }
 
-/* ---- DYING ------------------------------------------------------------------------------- */
+/* ---- DYING ---- */
 
 _Static_assert(WIRE_HEADER_SIZE + DYING_FIXED + TEXT_OVERHEAD + DYING_WHY_MAX <= 1024,
                "fits wire_dying_encode()");

@@ -6,9 +6,9 @@
  *     u32 payload length | u8 type | u8[3] zero | u32 job sequence number      (little-endian)
  *
  * Whoever reads a frame trusts none of it: wire_header_decode() refuses a type that does not exist, non-zero
- * padding, and a length over that type's maximum, before anything is allocated. Payloads are decoded in place:
- * strings point into the caller's buffer and are not NUL-terminated. Decoders consume the payload to its last byte
- * and return -EBADMSG for anything else; outputs are untouched then.
+ * padding, and a length over that type's maximum, before anything is allocated. Payloads are decoded in
+ * place: strings point into the caller's buffer and are not NUL-terminated. Decoders consume the payload to
+ * its last byte and return -EBADMSG for anything else; outputs are untouched then.
  *
  * Who sends what, and when (the state is the broker's view, executor.h):
  *
@@ -18,8 +18,8 @@
  *     RESULT   executor → broker   BUSY, once per job; READY again
  *     DYING    executor → broker   BUSY: V8 gives up; the process ends next
  *
- * Cancelling a job is SIGUSR1, not a frame: the executor does not read while JavaScript runs. The signal's value is
- * the job's sequence number (sigqueue), so that it cannot hit another job.
+ * Cancelling a job is SIGUSR1, not a frame: the executor does not read while JavaScript runs. The signal's
+ * value is the job's sequence number (sigqueue), so that it cannot hit another job.
  */
 #ifndef ISOQ_WORKER_WIRE_H
 #define ISOQ_WORKER_WIRE_H
@@ -34,28 +34,28 @@
 #define WIRE_HEADER_SIZE 12
 
 /* Payload maxima in bytes, per type. Text fields are capped by the configuration's maxima as well. */
-#define WIRE_FRAME_LIST(X)                                                                                             \
-    X(HELLO, 1, 512)                                                                                                   \
-    X(JOB, 2, 48u << 20)     /* code as JSON text (6 times 1 MiB) and input */                                         \
-    X(CONSOLE, 3, 17u << 20) /* one batch; a single entry may be as long as max_output_bytes */                        \
-    X(RESULT, 4, 80u << 20)  /* the largest result that may be configured, and the error's texts */                    \
-    X(DYING, 5, 1024)
+#define WIRE_FRAME_LIST(X)                                                                                   \
+  X(HELLO, 1, 512)                                                                                           \
+  X(JOB, 2, 48u << 20)     /* code as JSON text (6 times 1 MiB) and input */                                 \
+  X(CONSOLE, 3, 17u << 20) /* one batch; a single entry may be as long as max_output_bytes */                \
+  X(RESULT, 4, 80u << 20)  /* the largest result that may be configured, and the error's texts */            \
+  X(DYING, 5, 1024)
 
 enum wire_type {
 #define X(name, number, max) WIRE_##name = number,
-    WIRE_FRAME_LIST(X)
+  WIRE_FRAME_LIST(X)
 #undef X
 };
 
 struct wire_header {
-    uint32_t length; /* of the payload */
-    enum wire_type type;
-    uint32_t job; /* sequence number of the job on this connection, from 1; 0 in HELLO */
+  uint32_t length; /* of the payload */
+  enum wire_type type;
+  uint32_t job; /* sequence number of the job on this connection, from 1; 0 in HELLO */
 };
 
 struct wire_text {
-    const char *data;
-    size_t len;
+  const char *data;
+  size_t len;
 };
 
 /* "CONSOLE"; "?" for what is no type. */
@@ -69,12 +69,12 @@ void wire_header_encode(uint8_t out[WIRE_HEADER_SIZE], enum wire_type type, uint
 /* 0, -EBADMSG (no such type, padding), or -EMSGSIZE (longer than the type allows). */
 int wire_header_decode(const uint8_t in[WIRE_HEADER_SIZE], struct wire_header *out);
 
-/* ---- a growing buffer that frames are written into --------------------------------------------------------- */
+/* ---- a growing buffer that frames are written into ---- */
 
 struct wire_buffer {
-    uint8_t *data;
-    size_t len, capacity;
-    bool failed; /* an allocation failed, or a text is over its limit: what was written is not usable */
+  uint8_t *data;
+  size_t len, capacity;
+  bool failed; /* an allocation failed, or a text is over its limit: what was written is not usable */
 };
 
 void wire_buffer_free(struct wire_buffer *buffer);
@@ -82,65 +82,68 @@ void wire_buffer_free(struct wire_buffer *buffer);
 /* Forgets the content, keeps up to `keep_bytes` of memory. */
 void wire_buffer_reset(struct wire_buffer *buffer, size_t keep_bytes);
 
-/* ---- messages: each encoder stands beside its decoder in wire.c -------------------------------------------- */
-/* Encoders append one whole frame, header included. They return 0, -ENOMEM or -EMSGSIZE (nothing is appended). */
+/* ---- messages: each encoder stands beside its decoder in wire.c ---- */
+/* Encoders append one whole frame, header included. They return 0, -ENOMEM or -EMSGSIZE (nothing is
+ * appended). */
 
 struct wire_hello {
-    uint32_t protocol;
-    bool locked_down;            /* false only where the operator asked for --unlocked by name */
-    struct wire_text v8_version; /* ≤ 64 bytes */
-    struct wire_text sandbox;    /* what is in force, for the log: "seccomp,rlimits,userns,netns,…" ≤ 256 bytes */
+  uint32_t protocol;
+  bool locked_down;            /* false only where the operator asked for --unlocked by name */
+  struct wire_text v8_version; /* ≤ 64 bytes */
+  struct wire_text sandbox; /* what is in force, for the log: "seccomp,rlimits,userns,netns,…" ≤ 256 bytes */
 };
 int wire_hello_encode(struct wire_buffer *buffer, const struct wire_hello *hello);
 int wire_hello_decode(const uint8_t *payload, size_t len, struct wire_hello *out);
 
 struct wire_job {
-    uint32_t timeout_ms, cpu_ms, max_timers;
-    uint64_t max_heap_bytes, max_output_bytes, max_result_bytes;
-    bool capture_console, code_is_json, has_seed;
-    uint64_t seed;
-    struct wire_text code;
-    struct wire_text input; /* data NULL: no input */
+  uint32_t timeout_ms, cpu_ms, max_timers;
+  uint64_t max_heap_bytes, max_output_bytes, max_result_bytes;
+  bool capture_console, code_is_json, has_seed;
+  uint64_t seed;
+  struct wire_text code;
+  struct wire_text input; /* data NULL: no input */
 };
 int wire_job_encode(struct wire_buffer *buffer, uint32_t job, const struct wire_job *message);
 int wire_job_decode(const uint8_t *payload, size_t len, struct wire_job *out);
 
 /*
- * A CONSOLE payload is a run of entries: u8 level | u8 truncated | u32 length | text. The executor appends entries
- * to a batch by wire_console_entry_encode() and sends it with a header of its own.
+ * A CONSOLE payload is a run of entries: u8 level | u8 truncated | u32 length | text. The executor appends
+ * entries to a batch by wire_console_entry_encode() and sends it with a header of its own.
  */
 struct wire_console_entry {
-    enum isoq_console_level level;
-    bool truncated; /* the output limit cut this entry, or dropped what came after it */
-    struct wire_text text;
+  enum isoq_console_level level;
+  bool truncated; /* the output limit cut this entry, or dropped what came after it */
+  struct wire_text text;
 };
 #define WIRE_CONSOLE_ENTRY_OVERHEAD 6
 /* Writes the entry's fixed part; the text follows it. */
-void wire_console_entry_encode(uint8_t out[WIRE_CONSOLE_ENTRY_OVERHEAD], enum isoq_console_level level, bool truncated,
-                               uint32_t text_len);
+void wire_console_entry_encode(uint8_t out[WIRE_CONSOLE_ENTRY_OVERHEAD], enum isoq_console_level level,
+                               bool truncated, uint32_t text_len);
 /* Takes one entry off the front of payload[*offset..len). 1: one entry; 0: the end; -EBADMSG. */
-int wire_console_entry_decode(const uint8_t *payload, size_t len, size_t *offset, struct wire_console_entry *out);
+int wire_console_entry_decode(const uint8_t *payload, size_t len, size_t *offset,
+                              struct wire_console_entry *out);
 
 struct wire_result {
-    enum isoq_status status;
-    enum isoq_result_type result_type;
-    bool has_result;
-    struct wire_text result;
-    bool stdout_truncated, stderr_truncated;
-    bool has_error;
-    struct wire_text error_name, error_message, error_stack;
-    int32_t error_line, error_column;
-    double execution_time_ms, cpu_time_ms; /* finite and not negative, or the decoder refuses them */
-    uint64_t peak_memory_bytes;
+  enum isoq_status status;
+  enum isoq_result_type result_type;
+  bool has_result;
+  struct wire_text result;
+  bool stdout_truncated, stderr_truncated;
+  bool has_error;
+  struct wire_text error_name, error_message, error_stack;
+  int32_t error_line, error_column;
+  double execution_time_ms, cpu_time_ms; /* finite and not negative, or the decoder refuses them */
+  uint64_t peak_memory_bytes;
 };
 int wire_result_encode(struct wire_buffer *buffer, uint32_t job, const struct wire_result *message);
 int wire_result_decode(const uint8_t *payload, size_t len, struct wire_result *out);
 
 struct wire_dying {
-    enum isoq_status status; /* OOM or CRASHED */
-    struct wire_text why;    /* ≤ 512 bytes */
+  enum isoq_status status; /* OOM or CRASHED */
+  struct wire_text why;    /* ≤ 512 bytes */
 };
-int wire_dying_encode(uint8_t out[1024], size_t *len, uint32_t job, const struct wire_dying *message); /* no malloc */
+int wire_dying_encode(uint8_t out[1024], size_t *len, uint32_t job,
+                      const struct wire_dying *message); /* no malloc */
 int wire_dying_decode(const uint8_t *payload, size_t len, struct wire_dying *out);
 
 #endif

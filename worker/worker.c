@@ -81,7 +81,7 @@ struct errand {
   char queue[65];
 };
 
-/* ---- capacity ---------------------------------------------------------------------------------- */
+/* ---- capacity ---- */
 
 static void worker_tell_capacity(struct worker *w) {
   size_t waiting, ahead;
@@ -114,7 +114,7 @@ static void on_trouble(void *ctx, const char *why, int64_t retry_ms) {
   log_event(LOG_LEVEL_ERROR, "executor_start_failed", LOG_TEXT("why", why), LOG_INT("retry_ms", retry_ms));
 }
 
-/* ---- phases ------------------------------------------------------------------------------------ */
+/* ---- phases ---- */
 
 static void worker_set_phase(struct worker *w, enum phase phase, long seconds) {
   struct timeval after = {.tv_sec = seconds};
@@ -144,7 +144,7 @@ static void worker_check(struct worker *w) {
  * lives. */
 static void worker_give_up(struct worker *w, const char *what);
 
-/* ---- settling ---------------------------------------------------------------------------------- */
+/* ---- settling ---- */
 
 static void errand_free(struct errand *errand) {
   if (errand != NULL) LIST_REMOVE(errand, entry);
@@ -259,7 +259,7 @@ static void on_claimed(void *ctx, const char *queue, const char *payload, size_t
   worker_tell_capacity(w);
 }
 
-/* ---- the end ----------------------------------------------------------------------------------- */
+/* ---- the end ---- */
 
 static void worker_drain(struct worker *w, const char *why) {
   log_event(LOG_LEVEL_INFO, "drain", LOG_TEXT("why", why), LOG_INT("running", pool_busy(w->pool)),
@@ -320,7 +320,7 @@ static void on_signal(evutil_socket_t signal, short what, void *ctx) {
   event_base_loopbreak(w->base);
 }
 
-/* ---- what the queue client tells ---------------------------------------------------------------- */
+/* ---- what the queue client tells ---- */
 
 static void on_link(void *ctx, bool up, const char *why) {
   struct worker *w = ctx;
@@ -357,7 +357,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx) {
   worker_tell_capacity(w);
 }
 
-/* ---- set-up ------------------------------------------------------------------------------------ */
+/* ---- set-up ---- */
 
 /* <host>-<pid>-<random>: new for every incarnation, which is what fences late results. */
 static int worker_make_name(char out[NAME_SIZE]) {

@@ -27,8 +27,8 @@ def _register(table, name, function, statuses, weight):
     return function
 
 
-def value(name, weight=1.0):
-    return lambda function: _register(VALUES, name, function, {'ok'}, weight)
+def value(name, *statuses, weight=1.0):
+    return lambda function: _register(VALUES, name, function, set(statuses or ('ok',)), weight)
 
 
 def script(name, *statuses, weight=1.0):
@@ -240,7 +240,7 @@ def _(r):
                 n=r.small(1, 64), f=r.small(0, 255), m=r.small(0, 64), k=r.small(0, 64)), 'out'
 
 
-@value('BigInt')
+@value('BigInt', 'ok', 'error')
 def _(r):
     return fill('const a = @a@n, b = @b@n;', a=str(r.randint(-10**40, 10**40)), b=str(r.randint(1, 10**18))), r.choice([
         '[a + b, a * b, a / b, a % b, -a, a ** 3n].map(String)', 'a * a - b', '[a & b, a | b, a ^ b, a >> 7n, a << 3n, ~a].map((x) => x.toString(16))',
@@ -248,7 +248,7 @@ def _(r):
         '(() => { try { return a + 1 } catch (e) { return e.message } })()'])
 
 
-@value('generators')
+@value('generators', 'ok', 'error')
 def _(r):
     return fill('const log = []; function* g(n) { try { for (let i = 0; i < n; i++) { const got = yield i * @k@; if (got) log.push(got); } return "done"; } finally { log.push("finally"); yield "late"; } } function* outer() { const x = yield* g(@n@); log.push(x); yield* [7, 8]; } const it = outer(); const seen = [it.next(), it.next("in")];',
                 k=r.small(), n=r.small(0, 5)), \
@@ -597,7 +597,7 @@ def _(r):
     return fill('const a = await @v@;\nlet b = 1; class K {} function f() { return typeof K + b; }\n@mid@\n@end@', v=r.data(2), mid=r.choice(['', 'for await (const x of (async function* () { yield 1; yield 2 })()) b += x;', 'await (await (async () => async () => { b = 9 })())();', 'let b = 2; const a = 5;', 'await null; await null; { let b = 4 }']), end=r.choice(['[a, b]', 'f()', 'a', 'b;', 'if (b) { "branch" }', 'const last = 5', 'function g() {}', 'class L {}', '({a})', '-0', 'NaN', 'Symbol("x")', 'undefined', 'await a', 'globalThis.a', '10n ** 30n', '"\\ud800"', 'var v = 7; v', 'new Map([[1, 2]])', 'Promise.resolve(b)']))
 
 
-@script('completion values')
+@script('completion values', 'ok', 'error')
 def _(r):
     return r.choice(['1; if (true) { 2 }', '3; for (let i = 0; i < 3; i++) i * 2', 'var x = 5', 'let y = 6;', 'function f() {}', '"use strict"', '', ';', '{}', '({})', '[]', '{a: 1}', 'try { 1 } finally { 2 }', 'switch (1) { case 1: "one" }', 'do { 4; break } while (1)', 'label: { 5; break label }', 'with ({z: 1}) z', 'null', 'undefined', '-0', 'NaN', '() => 1', 'Symbol("s")', 'class A {}', 'new Date(0)', 'new Map', '/re/', '12345678901234567890n', '"\\ud800\\u0000"', 'new String("boxed")', 'Object(1n)', 'new Proxy([], {})', 'Math', 'globalThis.undefinedThing', 'eval("7; var q")', '// comment only', '/* c */ 8 // end', '1\n<!-- html\n', 'Object.create({toJSON() { return {j: 1} }})', 'new Error("value")', '[undefined, () => 1, Symbol()]', '({u: undefined, n: NaN, d: new Date(NaN)})', 'document = 1; typeof document'])
 
@@ -642,7 +642,7 @@ def _(r):
     return '\n'.join(lines + ['"done"'])
 
 
-@script('console formats')
+@script('console formats', 'ok', 'error')
 def _(r):
     form = ''.join(r.choice(['%s', '%d', '%i', '%f', '%j', '%o', '%O', '%c', '%%', '%x', ' text ', '%']) for _ in range(r.randint(1, 6)))
     return f'console.{r.choice(["log", "error", "info"])}({json.dumps(form)}, {", ".join(r.any_value(2) for _ in range(r.randint(0, 5)))});\n1'

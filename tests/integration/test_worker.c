@@ -33,7 +33,7 @@ static struct redis_server server;
 static redisContext *redis;
 static char fifo[128];
 
-/* ---- workers ----------------------------------------------------------------------------------- */
+/* ---- workers ---- */
 
 struct worker {
   pid_t pid; /* 0: gone */
@@ -145,7 +145,7 @@ static void worker_forget(struct worker *worker) {
   *worker = (struct worker){0};
 }
 
-/* ---- Redis ------------------------------------------------------------------------------------- */
+/* ---- Redis ---- */
 
 static redisReply *ask(const char *format, ...) {
   redisReply *reply;
@@ -233,7 +233,7 @@ static void tear_down(void) {
   redis_server_end(&server);
 }
 
-/* ---- the ordinary ------------------------------------------------------------------------------ */
+/* ---- the ordinary ---- */
 
 START_TEST(test_result_on_the_reply_key) {
   json_object *result, *value;
@@ -354,7 +354,7 @@ START_TEST(test_duplicate_id) {
 }
 END_TEST
 
-/* ---- deaths ------------------------------------------------------------------------------------ */
+/* ---- deaths ---- */
 
 START_TEST(test_crash_of_an_executor) {
   worker_start(&a, FAKE_EXECUTOR, "ISOQ_EXECUTORS=1");
@@ -417,7 +417,7 @@ START_TEST(test_frozen_worker_is_fenced) {
 }
 END_TEST
 
-/* ---- the end ----------------------------------------------------------------------------------- */
+/* ---- the end ---- */
 
 START_TEST(test_drain_lets_jobs_end) {
   char code[256];
@@ -483,7 +483,7 @@ START_TEST(test_second_signal_ends_at_once) {
 }
 END_TEST
 
-/* ---- Redis goes away --------------------------------------------------------------------------- */
+/* ---- Redis goes away ---- */
 
 static void restart_redis(void) {
   redisFree(redis);
@@ -553,7 +553,7 @@ START_TEST(test_stopped_with_a_result_that_redis_never_got) {
 }
 END_TEST
 
-/* ---- executors that do not start ---------------------------------------------------------------- */
+/* ---- executors that do not start ---- */
 
 START_TEST(test_nothing_is_claimed_without_executors) {
   char refused[PATH_MAX];
@@ -578,7 +578,7 @@ START_TEST(test_no_executor_program) {
 }
 END_TEST
 
-/* ---- fetching ahead ---------------------------------------------------------------------------- */
+/* ---- fetching ahead ---- */
 
 START_TEST(test_job_stuck_behind_a_long_one_is_given_back) {
   char code[256], id[32];

@@ -24,7 +24,7 @@
 static char buffer[4096];
 static struct iovec io = {buffer, 1};
 
-/* ---- opening ----------------------------------------------------------------------------- */
+/* ---- opening ---- */
 
 DENIED(opening_a_file) {
   return syscall(SYS_openat, AT_FDCWD, PRESENT, O_RDONLY);
@@ -80,7 +80,7 @@ DENIED(making_a_secret_memory_file) {
 }
 #endif
 
-/* ---- looking ----------------------------------------------------------------------------- */
+/* ---- looking ---- */
 
 DENIED(looking_at_a_file_by_statx) {
   struct statx status;
@@ -142,7 +142,7 @@ DENIED(asking_for_the_page_cache) {
   return syscall(451 /* cachestat */, 0, buffer, buffer, 0);
 }
 
-/* ---- changing ---------------------------------------------------------------------------- */
+/* ---- changing ---- */
 
 DENIED(removing_a_file) {
   return syscall(SYS_unlinkat, AT_FDCWD, ABSENT, 0);
@@ -219,7 +219,7 @@ DENIED(setting_a_quota) {
   return syscall(SYS_quotactl, -1, "/dev/null", 0, NULL);
 }
 
-/* ---- the root, and mounting -------------------------------------------------------------- */
+/* ---- the root, and mounting ---- */
 
 DENIED(changing_the_directory) {
   return syscall(SYS_chdir, "/");
@@ -270,7 +270,7 @@ DENIED(looking_at_a_mount) {
   return syscall(457 /* statmount */, NULL, buffer, sizeof(buffer), 0);
 }
 
-/* ---- descriptors ------------------------------------------------------------------------- */
+/* ---- descriptors ---- */
 
 DENIED(copying_the_socket) {
   return syscall(SYS_dup, BROKER_FD);
@@ -371,7 +371,7 @@ DENIED(waiting_by_select) {
 }
 #endif
 
-/* ---- refused, and not carried out -------------------------------------------------------- */
+/* ---- refused, and not carried out ---- */
 
 /* -1 as it was, if the call left the buffer alone; else a value that no test expects. */
 static long untouched(long r) {
@@ -402,7 +402,7 @@ REFUSED(moving_in_a_file, EBADF) {
   return syscall(SYS_lseek, BROKER_FD, 0, SEEK_SET);
 }
 
-/* ---- what the executor is left with ------------------------------------------------------ */
+/* ---- what the executor is left with ---- */
 
 /* Its one descriptor: the kernel says that the others are closed. */
 WORKS(only_the_socket_is_open) {

@@ -31,7 +31,7 @@ static long map(long protection, long flags, long fd) {
   return syscall(SYS_mmap, NULL, PAGE, protection, flags, fd, 0L);
 }
 
-/* ---- mapping ----------------------------------------------------------------------------- */
+/* ---- mapping ---- */
 
 DENIED(mapping_shared_memory) {
   return map(PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
@@ -82,7 +82,7 @@ DENIED(sealing_memory) {
   return syscall(462 /* mseal */, page, 0, 0);
 }
 
-/* ---- protecting -------------------------------------------------------------------------- */
+/* ---- protecting ---- */
 
 DENIED(protecting_downwards) {
   return syscall(SYS_mprotect, page, PAGE, PROT_READ | PROT_WRITE | PROT_GROWSDOWN);
@@ -106,7 +106,7 @@ REFUSED(allocating_a_key, ENOSYS) {
   return syscall(SYS_pkey_alloc, 0, 0);
 }
 
-/* ---- advising ---------------------------------------------------------------------------- */
+/* ---- advising ---- */
 
 #define DENIED_ADVICE(name, advice)                                                                          \
   DENIED(name) {                                                                                             \
@@ -132,7 +132,7 @@ DENIED(freeing_the_memory_of_a_dying_process) {
   return syscall(448 /* process_mrelease */, 0, 0);
 }
 
-/* ---- locking, looking, placing ----------------------------------------------------------- */
+/* ---- locking, looking, placing ---- */
 
 DENIED(locking_memory) {
   return syscall(SYS_mlock, page, PAGE);
@@ -169,7 +169,7 @@ DENIED(migrating_the_broker) {
   return syscall(SYS_migrate_pages, deny_broker, 0, NULL, NULL);
 }
 
-/* ---- what there is ----------------------------------------------------------------------- */
+/* ---- what there is ---- */
 
 WORKS(mapping_private_memory) {
   long at = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);

@@ -34,7 +34,7 @@
 
 static char buffer[4096];
 
-/* ---- making processes -------------------------------------------------------------------- */
+/* ---- making processes ---- */
 
 /* The child of a call that got through must not go on as a second executor. */
 static long no_child(long r) {
@@ -89,7 +89,7 @@ DENIED(waiting_for_a_child_by_waitid) {
   return syscall(SYS_waitid, P_ALL, 0, buffer, WEXITED | WNOHANG, NULL);
 }
 
-/* ---- signalling -------------------------------------------------------------------------- */
+/* ---- signalling ---- */
 
 DENIED(signalling_the_broker) {
   return syscall(SYS_kill, deny_broker, 0);
@@ -134,7 +134,7 @@ DENIED(taking_a_descriptor_of_a_process) {
 DENIED(signalling_by_pidfd) {
   return syscall(SYS_pidfd_send_signal, 0, 0, NULL, 0);
 }
-/* ---- looking into processes -------------------------------------------------------------- */
+/* ---- looking into processes ---- */
 
 DENIED(tracing_the_broker) {
   return syscall(SYS_ptrace, PTRACE_SEIZE, deny_broker, 0, 0);
@@ -234,7 +234,7 @@ DENIED(waiting_for_a_process_that_shares_a_library) {
   return syscall(SYS_futex, word, FUTEX_WAIT, *word, &nothing, NULL, 0);
 }
 
-/* ---- namespaces and rights --------------------------------------------------------------- */
+/* ---- namespaces and rights ---- */
 
 #define DENIED_NAMESPACE(name, flag)                                                                         \
   DENIED(name) {                                                                                             \
@@ -341,7 +341,7 @@ DENIED(leaving_its_session) {
   return syscall(SYS_setsid);
 }
 
-/* ---- its own locks ----------------------------------------------------------------------- */
+/* ---- its own locks ---- */
 
 static struct sock_filter allow_all[] = {{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}};
 static struct sock_fprog program = {1, allow_all};
@@ -424,7 +424,7 @@ DENIED(handling_the_signal_of_the_filter) {
   return syscall(SYS_getppid);
 }
 
-/* ---- the kernel -------------------------------------------------------------------------- */
+/* ---- the kernel ---- */
 
 DENIED(loading_a_bpf_program) {
   union bpf_attr attr = {.prog_type = BPF_PROG_TYPE_SOCKET_FILTER};
@@ -507,7 +507,7 @@ DENIED(hanging_up_the_terminal) {
   return syscall(SYS_vhangup);
 }
 
-/* ---- memory and messages that several processes share ------------------------------------ */
+/* ---- memory and messages that several processes share ---- */
 
 DENIED(making_shared_memory) {
   return syscall(SYS_shmget, 0, 4096, 0600);
@@ -531,7 +531,7 @@ DENIED(opening_a_posix_message_queue) {
   return syscall(SYS_mq_open, "isoq", O_RDONLY, 0, NULL);
 }
 
-/* ---- timers, waits and whatever else runs in the kernel's name --------------------------- */
+/* ---- timers, waits and whatever else runs in the kernel's name ---- */
 
 DENIED(making_a_timer) {
   int timer;
@@ -603,7 +603,7 @@ DENIED(a_call_of_a_negative_number) {
   return syscall(-2L);
 }
 
-/* ---- other entries of the kernel --------------------------------------------------------- */
+/* ---- other entries of the kernel ---- */
 
 #ifdef __x86_64__
 DENIED(changing_the_segments) {
@@ -649,7 +649,7 @@ WORKS(a_call_whose_number_has_high_bits_is_the_call_below_them) {
 }
 #endif
 
-/* ---- the control: the machinery makes calls, and says what came of them ------------------ */
+/* ---- the control: the machinery makes calls, and says what came of them ---- */
 
 WORKS(control_asking_for_its_own_id) {
   return syscall(SYS_getpid);

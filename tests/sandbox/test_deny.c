@@ -61,7 +61,7 @@ static enum setting {
 } setting;
 static const char *const setting_names[] = {"root", "user", "no-userns"};
 
-/* ---- executors --------------------------------------------------------------------------- */
+/* ---- executors ---- */
 
 struct executor {
   struct spawn_child child;
@@ -171,7 +171,7 @@ static void no_more_spares(void) {
     put_down(&spares[--spare_count]);
 }
 
-/* ---- attempts ---------------------------------------------------------------------------- */
+/* ---- attempts ---- */
 
 struct outcome {
   bool answered; /* by a RESULT; else the process has ended */
@@ -278,7 +278,7 @@ static void test_attempt(int _i) {
   let_go();
 }
 
-/* ---- the setting, and that the tests can fail ---------------------------------------------- */
+/* ---- the setting, and that the tests can fail ---- */
 
 /* Whether this process, where it lives, may make this namespace. */
 static bool may_unshare(int flags) {
@@ -365,7 +365,7 @@ START_TEST(without_the_sandbox_attempts_succeed) {
 }
 END_TEST
 
-/* ---- every number ------------------------------------------------------------------------ */
+/* ---- every number ---- */
 
 /*
  * The second book-keeping of the table in engine/sandbox.c: what is not in here dies whatever its arguments
@@ -449,7 +449,7 @@ START_TEST(no_other_number_is_answered) {
 }
 END_TEST
 
-/* ---- a real worker ----------------------------------------------------------------------- */
+/* ---- a real worker ---- */
 
 static struct redis_server server;
 static redisContext *redis;
@@ -525,7 +525,7 @@ START_TEST(a_violation_has_its_status_and_the_next_job_is_served) {
 }
 END_TEST
 
-/* ---- going to the setting ---------------------------------------------------------------- */
+/* ---- going to the setting ---- */
 
 /* As a container's profile does it: what asks for a user namespace is refused, and the newer form unknown. */
 static int refuse_user_namespaces(void) {
@@ -573,7 +573,7 @@ static int enter_setting(void) {
   return 0;
 }
 
-/* ---- the suite --------------------------------------------------------------------------- */
+/* ---- the suite ---- */
 
 static void add_attempts(TCase *tests) {
   static TTest named[CASES_MAX];

@@ -52,7 +52,7 @@ static int file_fd; /* a regular file, open when the sandbox is entered */
 static int pipe_fd[2];
 static pid_t parent;
 
-/* ---- calls that must end the process ----------------------------------------------------- */
+/* ---- calls that must end the process ---- */
 
 static void try_open(void) {
   open("/etc/passwd", O_RDONLY);
@@ -344,7 +344,7 @@ static const struct {
 };
 #define DENIED_COUNT ((int)(sizeof(denied) / sizeof(denied[0])))
 
-/* ---- calls that must work ---------------------------------------------------------------- */
+/* ---- calls that must work ---- */
 
 static bool use_memory(void) {
   char *large = malloc(64 << 20);
@@ -422,7 +422,7 @@ static const struct {
 };
 #define ALLOWED_COUNT ((int)(sizeof(allowed) / sizeof(allowed[0])))
 
-/* ---- running them ------------------------------------------------------------------------ */
+/* ---- running them ---- */
 
 static void become_nobody(void) {
   if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
@@ -621,7 +621,7 @@ START_TEST(without_seccomp_the_error_names_the_step) {
 }
 END_TEST
 
-/* ---- what others see of a locked process ------------------------------------------------- */
+/* ---- what others see of a locked process ---- */
 
 struct locked {
   pid_t pid;

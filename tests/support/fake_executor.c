@@ -103,7 +103,7 @@ static void hang(void) {
     pause();
 }
 
-/* ---- what a job may be ------------------------------------------------------------------------- */
+/* ---- what a job may be ---- */
 
 struct order {
   uint32_t job;
@@ -444,7 +444,7 @@ static void serve(void) {
   }
 }
 
-/* ---- how it starts ----------------------------------------------------------------------------- */
+/* ---- how it starts ---- */
 
 static void say_hello(uint32_t protocol, bool locked_down) {
   struct wire_buffer buffer = {0};
