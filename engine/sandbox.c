@@ -57,7 +57,11 @@
 
 /* Stands for the process's own id, which is known only at run time. */
 #define SELF UINT64_C(0xfffffffe)
-#define FUTEX_OPERATION (INT_MASK & ~(uint64_t)(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME))
+/* Private only: a shared one reaches every process that has mapped the same page of a library. */
+#define FUTEX_IS(operation)                                                                                  \
+  BITS_ARE(1, INT_MASK & ~(uint64_t)FUTEX_CLOCK_REALTIME, FUTEX_PRIVATE_FLAG | (operation))
+/* The clocks of this process and of the machine; the others are negative, and name a process. */
+#define OWN_CLOCK BITS_ARE(0, INT_MASK & ~(uint64_t)0xf, 0)
 #define MAP_KIND (MAP_TYPE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_LOCKED | MAP_HUGETLB)
 
 struct sandbox_syscall {
@@ -100,18 +104,18 @@ static const struct sandbox_syscall SANDBOX_SYSCALLS[] = {
     SYSCALL(madvise, "V8's and malloc's large pages", INT_IS(2, MADV_NOHUGEPAGE)),
 
     /* Waiting and locks. No priority inheritance and no requeuing: nothing uses them, and they had holes. */
-    SYSCALL(futex, "Atomics.wait, locks of V8 and libc", BITS_ARE(1, FUTEX_OPERATION, FUTEX_WAIT)),
-    SYSCALL(futex, "Atomics.notify, locks", BITS_ARE(1, FUTEX_OPERATION, FUTEX_WAKE)),
-    SYSCALL(futex, "Atomics.wait with a time limit", BITS_ARE(1, FUTEX_OPERATION, FUTEX_WAIT_BITSET)),
-    SYSCALL(futex, "locks of libc", BITS_ARE(1, FUTEX_OPERATION, FUTEX_WAKE_BITSET)),
+    SYSCALL(futex, "Atomics.wait, locks of V8 and libc", FUTEX_IS(FUTEX_WAIT)),
+    SYSCALL(futex, "Atomics.notify, locks", FUTEX_IS(FUTEX_WAKE)),
+    SYSCALL(futex, "Atomics.wait with a time limit", FUTEX_IS(FUTEX_WAIT_BITSET)),
+    SYSCALL(futex, "locks of libc", FUTEX_IS(FUTEX_WAKE_BITSET)),
     SYSCALL(nanosleep, "sleeping without a descriptor", {0}),
-    SYSCALL(clock_nanosleep, "the same; libc's nanosleep()", {0}),
+    SYSCALL(clock_nanosleep, "the same; libc's nanosleep()", OWN_CLOCK),
     SYSCALL(sched_yield, "spin locks of V8", {0}),
     SYSCALL(restart_syscall, "a wait that a stop interrupted", {0}),
 
     /* Time. */
-    SYSCALL(clock_gettime, "processor time; the other clocks are in the vDSO mostly", {0}),
-    SYSCALL(clock_getres, "the resolution of a clock", {0}),
+    SYSCALL(clock_gettime, "processor time; the other clocks are in the vDSO mostly", OWN_CLOCK),
+    SYSCALL(clock_getres, "the resolution of a clock", OWN_CLOCK),
     SYSCALL(gettimeofday, "Date, where there is no vDSO", {0}),
     SYSCALL(timer_settime, "the watchdog; its timer is made before", {0}),
     SYSCALL(getrusage, "processor time and peak memory of this process", INT_IS(0, RUSAGE_SELF)),
