@@ -303,6 +303,16 @@ static void forget_stderr(struct executor *e) {
   e->child.stderr_fd = -1;
 }
 
+/* Once in a process: every executor of a machine gets the same. */
+static void warn_of_reduced_sandbox(const char *sandbox) {
+  static bool warned;
+
+  if (warned || strstr(sandbox, "netns") != NULL) return;
+  warned = true;
+  log_event(LOG_LEVEL_WARN, "sandbox_reduced", LOG_TEXT("in_force", sandbox),
+            LOG_TEXT("why", "this system permits no namespaces; seccomp still refuses files and sockets"));
+}
+
 static void on_hello(struct executor *e, const uint8_t *payload, size_t len) {
   struct wire_hello hello;
   char v8[65], sandbox[257];
@@ -328,6 +338,7 @@ static void on_hello(struct executor *e, const uint8_t *payload, size_t len) {
   log_event(LOG_LEVEL_DEBUG, "executor_ready", LOG_INT("pid", e->child.pid), LOG_TEXT("v8", v8),
             LOG_TEXT("sandbox", sandbox), LOG_MS("start_ms", clock_ms(e->ready_ns - e->spawned_ns)),
             LOG_INT("resident_mb", e->resident_at_ready / (int64_t)MIB));
+  if (hello.locked_down) warn_of_reduced_sandbox(sandbox);
   executor_enter(e, EXECUTOR_READY);
 }
 

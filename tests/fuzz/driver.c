@@ -66,8 +66,12 @@ static size_t mutate(uint8_t *out) {
   size_t from = below(input_count), other = below(input_count), len = inputs[from].len;
 
   memcpy(out, inputs[from].data, len);
-  for (size_t i = below(8); i > 0 && len > 0; i--)
-    out[below(len)] = below(4) > 0 ? (uint8_t)(out[below(len)] ^ (1u << below(8))) : (uint8_t)next_random();
+  for (size_t i = below(8); i > 0 && len > 0; i--) {
+    size_t at = below(len);
+    unsigned flipped = out[at] ^ (1u << below(8)), fresh = (unsigned)(next_random() & 0xff);
+
+    out[at] = (uint8_t)((below(4) > 0 ? flipped : fresh) & 0xff);
+  }
   if (below(3) == 0 && inputs[other].len > 0) {
     size_t piece = 1 + below(inputs[other].len), at = below(len + 1);
 
