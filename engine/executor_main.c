@@ -414,16 +414,21 @@ static int serve(void) {
 static const char warm_up_code[] =
     "console.log({list: [1, 'two', new Map([[3, 4n]])], error: new Error('warm')});\n"
     "await new Promise((resolve) => setTimeout(resolve, 1));\n"
-    "new Date(0).toString() + new Date(0).toLocaleString() + 'a'.localeCompare('\\u00e4') +\n"
+    /* The bytecode of the built-in modules is kept by whoever uses them first: not a stranger's job. */
+    "new URL('http://\\u00e4.example/?a=b').searchParams.get('a') + new "
+    "TextEncoder().encode('\\u00e4').length +\n"
+    "    new TextDecoder('gb18030').decode(new TextEncoder().encode('a')) +\n"
+    "    (() => { try { return atob('*') } catch (error) { return error.name } })() +\n"
+    "    new Date(0).toString() + new Date(0).toLocaleString() + 'a'.localeCompare('\\u00e4') +\n"
     "    (1234.5).toLocaleString() + 'e\\u0301'.normalize('NFC') + 'I'.toLocaleLowerCase() + Math.random() "
     "+\n"
     "    new Intl.DateTimeFormat('en-US', {timeZone: 'Europe/Berlin', timeZoneName: 'long'}).format(0) +\n"
     "    /(?<year>\\p{Number}+)/u.exec('1970').groups.year +\n"
-    "    (typeof WebAssembly === 'object' ? WebAssembly.validate(new Uint8Array([0,97,115,109,1,0,0,0])) : "
-    "'') +\n"
+    "    (typeof WebAssembly === 'object'\n"
+    "        ? WebAssembly.validate(new Uint8Array([0,97,115,109,1,0,0,0])) : '') +\n"
+    /* V8's locks count the processors. */
     "    (typeof SharedArrayBuffer === 'function'\n"
-    "        ? Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1) : '') +\n" /* V8 counts
-                                                                                             processors */
+    "        ? Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1) : '') +\n"
     "    JSON.stringify([input]);\n";
 
 static int warm_up(void) {

@@ -103,7 +103,7 @@ START_TEST(test_child_is_clean) {
   ck_assert_ptr_nonnull(strstr(report, "fd 1 /dev/null\n"));
   ck_assert_ptr_nonnull(strstr(report, "fd 3 socket\n"));
   ck_assert_ptr_nonnull(strstr(report, "SigBlk:\t0000000000000000\n"));
-  ck_assert_ptr_nonnull(strstr(report, "SigIgn:\t0000000000000000\n"));
+  ck_assert_msg(strstr(report, "SigIgn:\t0000000000000000\n") != NULL, "%s", report);
   ck_assert_ptr_nonnull(strstr(report, "leader 1 1\n"));
   wait_for_end();
   spawn_close(&child);

@@ -29,6 +29,8 @@ import sys
 import threading
 import time
 
+sys.dont_write_bytecode = True  # no files beside the sources
+
 import kinds
 from wire import Executor, WireError
 
@@ -185,8 +187,8 @@ class Run:
     def describe(self, index):
         script = self.scripts[index]
         job = {key: value for key, value in script['job'].items() if key != 'code'}
-        return [f'kind: {script["kind"]}', f'job: {json.dumps(job)}', f'again: --seed {self.seed} --only {index}', '---- code',
-                shorten(script['job']['code'])]
+        return [f'kind: {script["kind"]}', f'job: {json.dumps(job)}', f'again: --seed {self.seed} --only {index}',
+                '---- code', shorten(script['job']['code'])]
 
     def explain(self, index, fresh, used, wrong, before):
         lines = self.describe(index)
@@ -205,7 +207,8 @@ class Run:
         try:
             if differences(fresh, comparable(self.one_fresh(job)[0])):
                 return 'two fresh executors differ, too: the script itself, or its time limit, is not deterministic'
-            if before and not differences(fresh, comparable(self.one_fresh(*(self.scripts[i]['job'] for i in before), job)[-1])):
+            chain = [self.scripts[one]['job'] for one in before] + [job]
+            if not differences(fresh, comparable(self.one_fresh(*chain)[-1])):
                 return f'not seen again after the same {len(before)} scripts'
             for one in reversed(before[-CULPRITS_TRIED:]):
                 results = self.one_fresh(self.scripts[one]['job'], job)
@@ -222,11 +225,11 @@ class Run:
         for probe, probed in zip(PROBES, self.probes):
             fresh = sorted(self.one_fresh(probe)[0]['peak_memory_bytes'] for _ in range(3))[1]
             peaks = [peak for peak, _ in probed] or [fresh]
-            say(f'peak memory of `{probe["code"]}`: {fresh} bytes in a fresh executor, {min(peaks)} to {max(peaks)} in used '
-                f'ones ({len(probed)} times)')
+            say(f'peak memory of `{probe["code"]}`: {fresh} bytes in a fresh executor, '
+                f'{min(peaks)} to {max(peaks)} in used ones ({len(probed)} times)')
             for peak, served in probed:
                 if abs(peak - fresh) > PROBE_TOLERANCE * fresh:
-                    self.fail(f'after {served} scripts, `{probe["code"]}` has a peak of {peak} bytes, not about {fresh}')
+                    self.fail(f'after {served} scripts, `{probe["code"]}` has a peak of {peak} bytes, not {fresh}')
                     break
             else:
                 self.passed += 1
@@ -234,15 +237,17 @@ class Run:
     def check_not_charged(self):
         """Jobs that use most of a limit, several times, in one executor: each has all of it."""
         burn = 'const end = Date.now() + 300; while (Date.now() < end); 1'
-        keep = 'globalThis.kept = []; for (let i = 0; i < @N@; i++) kept.push(new Uint8Array(1 << 20).fill(1)); kept.length'
+        keep = 'globalThis.kept = []; while (kept.length < 90) kept.push(new Uint8Array(1 << 20).fill(1)); kept.length'
+        leave = 'for (let i = 0; i < 90; i++) setTimeout(() => {}, 1e6); null.x'
+        grow = 'globalThis.m = new WebAssembly.Memory({initial: 1000}); 1'
         objects = 'globalThis.kept = Array.from({length: 500000}, (_, i) => ({i, s: [i]})); kept.length'
         sequences = {
             'processor time': [{'code': burn, 'cpu_ms': 2000}] * 9,
             'wall clock': [{'code': 'await new Promise((f) => setTimeout(f, 400)); 1', 'timeout_ms': 3000}] * 9,
-            'buffers': [{'code': keep.replace('@N@', '90'), 'memory_mb': 128}] * 3,
+            'buffers': [{'code': keep, 'memory_mb': 128}] * 3,
             'heap': [{'code': objects, 'memory_mb': 96}] * 3,
-            'WebAssembly memory': [{'code': 'globalThis.m = new WebAssembly.Memory({initial: 1000}); 1', 'memory_mb': 96}] * 3,
-            'timers': [{'code': 'for (let i = 0; i < 90; i++) setTimeout(() => {}, 1e6); null.x', 'max_timers': 100}] * 3,
+            'WebAssembly memory': [{'code': grow, 'memory_mb': 96}] * 3,
+            'timers': [{'code': leave, 'max_timers': 100}] * 3,
             'output': [{'code': 'console.log("x".repeat(90))', 'max_output_bytes': 100}] * 3,
         }
         for name, jobs in sequences.items():
@@ -251,9 +256,9 @@ class Run:
             except (WireError, EOFError) as error:
                 self.fail(f'limits are a job\'s own: {name}: {error}')
                 continue
-            first = comparable(results[0])
             statuses = [result['status'] for result in results]
-            if len(results) != len(jobs) or first['status'] not in CLEAN or any(comparable(r) != first for r in results):
+            same = all(comparable(result) == comparable(results[0]) for result in results)
+            if len(results) != len(jobs) or statuses[0] not in CLEAN or not same:
                 self.fail(f'limits are a job\'s own: {name}: {", ".join(statuses)}', shorten(results[-1]['error']))
             else:
                 self.passed += 1
@@ -274,7 +279,8 @@ class Run:
     def report(self, seconds):
         for name in sorted(self.by_kind):
             counts = self.by_kind[name]
-            say(f'{sum(counts.values()):6}  {name:42} ' + ', '.join(f'{status} {n}' for status, n in counts.most_common()))
+            text = ', '.join(f'{status} {n}' for status, n in counts.most_common())
+            say(f'{sum(counts.values()):6}  {name:42} {text}')
         say(f'{len(self.by_kind)} kinds; ' + ', '.join(f'{status} {n}' for status, n in self.statuses.most_common()),
             f'longest life of a used executor: {self.oldest} jobs; {seconds:.0f} s; seed {self.seed}',
             f'{self.passed} passed, {self.failures} failed')
@@ -297,7 +303,7 @@ def main():
     parser.add_argument('--jobs', type=int, default=2, help='executors at a time')
     parser.add_argument('--patience', type=float, default=60, help='seconds beyond its timeout_ms that a job may take')
     parser.add_argument('--only', type=int, help='run this script alone and print its result')
-    parser.add_argument('--after', type=int, nargs='*', default=[], help='with --only: and after these, in one executor')
+    parser.add_argument('--after', type=int, nargs='*', default=[], help='with --only: after these, in one executor')
     parser.add_argument('--spoil', type=int, default=0, help='change every Nth result, to see the test fail')
     default = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../build/release/bin/isoq-executor')
     parser.add_argument('--executor', default=os.environ.get('ISOQ_TEST_EXECUTOR', default))
