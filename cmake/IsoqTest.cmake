@@ -15,6 +15,7 @@ function(_isoq_register_test name timeout labels)
   set(environment
     "ISOQ_TEST_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
     "ISOQ_TEST_SOURCE_DIR=${PROJECT_SOURCE_DIR}"
+    "ISOQ_TEST_JS_DIST=${PROJECT_BINARY_DIR}/engine-js/dist"
     "ISOQ_TEST_EXECUTOR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/isoq-executor")
   if(ISOQ_SANITIZE)
     # Not detect_stack_use_after_return: V8 measures its stack by the addresses of locals.

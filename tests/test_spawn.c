@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,15 @@ static unsigned count(const char *text, const char *part) {
   return found;
 }
 
+/* Without 32 and 33, which are the C library's own: it lets nobody reset them, and some parents ignore them.
+ */
+static uint64_t ignored_signals(const char *report) {
+  const char *line = strstr(report, "SigIgn:\t");
+
+  ck_assert_ptr_nonnull(line);
+  return strtoull(line + strlen("SigIgn:\t"), NULL, 16) & ~(UINT64_C(3) << 31);
+}
+
 START_TEST(test_child_is_clean) {
   char *report;
   sigset_t mask;
@@ -103,7 +113,7 @@ START_TEST(test_child_is_clean) {
   ck_assert_ptr_nonnull(strstr(report, "fd 1 /dev/null\n"));
   ck_assert_ptr_nonnull(strstr(report, "fd 3 socket\n"));
   ck_assert_ptr_nonnull(strstr(report, "SigBlk:\t0000000000000000\n"));
-  ck_assert_msg(strstr(report, "SigIgn:\t0000000000000000\n") != NULL, "%s", report);
+  ck_assert_msg(ignored_signals(report) == 0, "%s", report);
   ck_assert_ptr_nonnull(strstr(report, "leader 1 1\n"));
   wait_for_end();
   spawn_close(&child);

@@ -4,6 +4,7 @@
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 import { types } from 'node:util';
 import vm from 'node:vm';
 
@@ -12,7 +13,9 @@ const binding = internalBinding('util');
 
 export const nodeMajor = Number(process.versions.node.split('.')[0]);
 
-const read = (name) => readFileSync(new URL(`../dist/${name}.js`, import.meta.url), 'latin1');
+// CMake builds in a copy of this folder, and says where.
+const dist = process.env.ISOQ_TEST_JS_DIST ?? fileURLToPath(new URL('../dist', import.meta.url));
+const read = (name) => readFileSync(`${dist}/${name}.js`, 'latin1');
 
 export function load(name, context, natives) {
   return new vm.Script(read(name), { filename: `${name}.js` }).runInContext(context)(natives);
