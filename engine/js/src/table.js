@@ -1,5 +1,5 @@
-// console.table, after Node's lib/internal/console/constructor.js and lib/internal/cli_table.js (MIT, Node.js
-// contributors). Two things differ: brands come from the natives, and a proxy is looked through, not run.
+// console.table: the tables that Node prints. Two things differ: brands come from the natives, and a proxy is looked
+// through, not run.
 
 import util from 'node-inspect-extracted';
 import natives from './natives.js';
