@@ -1,16 +1,13 @@
 // Runs a job's script and finds its completion value: `2 + 2`, top-level `await`, top-level `return`.
 //
 // Three ways, decided before anything runs:
-//  - A script without the word `await` is a classic script; its completion value is what Script::Run()
-//  returns.
+//  - A script without the word `await` is a classic script; its completion value is what Script::Run() returns.
 //  - With the word, it is evaluated in V8's REPL mode, which only the inspector's Runtime.evaluate offers:
-//  top-level
-//    await, and the completion value is kept. (Compiling first as a classic script and falling back would be
-//    wrong: there `await (x)` is a call.) A script that only has the word in a comment or a string runs the
-//    same there.
+//    top-level await, and the completion value is kept. (Compiling first as a classic script and falling back
+//    would be wrong: there `await (x)` is a call.) A script that only has the word in a comment or a string
+//    runs the same there.
 //  - V8 refuses a top-level `return` while it parses, before anything ran. The script is then the body of an
-//  async
-//    function, on lines of its own so that line and column stay the script's.
+//    async function, on lines of its own so that line and column stay the script's.
 // A completion value that is a promise is awaited in every case.
 #include <memory>
 #include <string>
@@ -46,17 +43,10 @@ void Reject(Runtime *runtime, Evaluation *evaluation, v8::Local<v8::Value> throw
   evaluation->column = column;
 }
 
-bool ContainsWord(v8::Isolate *isolate, v8::Local<v8::String> code, const std::string &word) {
-  std::vector<uint16_t> text(static_cast<size_t>(code->Length()));
-  if (text.size() < word.size()) return false;
-  WriteUtf16(isolate, code, text.data());
-  for (size_t i = 0; i + word.size() <= text.size(); i++) {
-    size_t k = 0;
-    while (k < word.size() && text[i + k] == static_cast<uint16_t>(word[k]))
-      k++;
-    if (k == word.size()) return true;
-  }
-  return false;
+bool ContainsAwait(v8::Isolate *isolate, v8::Local<v8::String> code) {
+  std::u16string text(static_cast<size_t>(code->Length()), u'\0');
+  WriteUtf16(isolate, code, reinterpret_cast<uint16_t *>(text.data()));
+  return text.find(u"await") != std::u16string::npos;
 }
 
 // ---- classic scripts
@@ -313,7 +303,7 @@ std::unique_ptr<Evaluation> EvaluateRepl(Runtime *runtime, v8::Local<v8::String>
 } // namespace
 
 std::unique_ptr<Evaluation> Evaluate(Runtime *runtime, v8::Local<v8::String> code) {
-  if (ContainsWord(runtime->isolate, code, "await")) return EvaluateRepl(runtime, code);
+  if (ContainsAwait(runtime->isolate, code)) return EvaluateRepl(runtime, code);
   return EvaluateClassic(runtime, code);
 }
 

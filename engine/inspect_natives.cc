@@ -9,10 +9,11 @@ using Info = v8::FunctionCallbackInfo<v8::Value>;
 
 #define ISOQ_BRANDS(X)                                                                                       \
   X(ArgumentsObject)                                                                                         \
-  X(ArrayBuffer) X(AsyncFunction) X(BigIntObject) X(BooleanObject) X(DataView) X(Date) X(External)           \
-      X(GeneratorFunction) X(Map) X(MapIterator) X(ModuleNamespaceObject) X(NativeError) X(NumberObject)     \
-          X(Promise) X(RegExp) X(Set) X(SetIterator) X(SharedArrayBuffer) X(StringObject) X(SymbolObject)    \
-              X(TypedArray) X(WeakMap) X(WeakSet)
+  X(ArrayBuffer)                                                                                             \
+  X(AsyncFunction) X(BigIntObject) X(BooleanObject) X(DataView) X(Date) X(External) X(GeneratorFunction)     \
+      X(Map) X(MapIterator) X(ModuleNamespaceObject) X(NativeError) X(NumberObject) X(Promise) X(RegExp)     \
+          X(Set) X(SetIterator) X(SharedArrayBuffer) X(StringObject) X(SymbolObject) X(TypedArray)           \
+              X(WeakMap) X(WeakSet)
 
 #define X(brand)                                                                                             \
   void Is##brand(const Info &info) {                                                                         \

@@ -39,7 +39,6 @@ public:
   uint32_t Add(std::unique_ptr<Timer> timer, int64_t delay_ms, size_t limit);
   void Remove(uint32_t id);
   bool Empty() const { return by_id_.empty(); }
-  size_t Size() const { return by_id_.size(); }
   int64_t NextDueMs() const { return queue_.begin()->first.first; }
   // Takes the first timer that is due; an interval is put back with its next due time. Null when none is due.
   Timer *TakeDue(int64_t now_ms, std::unique_ptr<Timer> *keep_alive);

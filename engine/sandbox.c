@@ -2,8 +2,8 @@
  * The order of the steps is the design here, since each one takes away what another needs:
  *
  *   1. one thread     unshare(CLONE_NEWUSER) refuses several, and the filter would bind only the calling one
- *   2. namespaces     need capabilities, or a new user namespace, whose maps are written through /proc, which
- * the kernel allows to a dumpable process only
+ *   2. namespaces     need capabilities, or a new user namespace, whose maps are written through
+ *                     /proc, which the kernel allows to a dumpable process only
  *   3. empty root     needs the mount namespace; nothing can be opened by name from here on
  *   4. uid, caps      the bounding set and the securebits need CAP_SETPCAP, so they go before the uid
  *   5. not dumpable, parent-death signal   a change of the uid resets both, so they follow it
