@@ -56,7 +56,7 @@ static void go_on(struct queue_client *client) {
 
 static void on_moved(void *ctx, const struct redisReply *reply) {
   struct queue_slot *slot = ctx;
-  const enum reply_class class = client_classify(slot->client, slot->blocking, reply, "BLMOVE");
+  const enum reply_class class = client_classify(slot->client, slot->blocking, reply, ROUND_TRIP_BLMOVE);
   slot->claim = CLAIM_IDLE;
   if (class != REPLY_FINE)
     rest(slot);
@@ -80,8 +80,8 @@ static void block(struct queue_slot *slot) {
   command_text(&command, "RIGHT");
   command_text(&command, "LEFT");
   command_text(&command, timeout);
-  if (conn_send(slot->blocking, ms + BLOCK_GRACE_MS, command.argc, command.argv, command.len, on_moved,
-                slot) < 0)
+  if (conn_send(slot->blocking, ROUND_TRIP_BLMOVE, ms + BLOCK_GRACE_MS, command.argc, command.argv,
+                command.len, on_moved, slot) < 0)
     rest(slot);
   else
     slot->claim = CLAIM_BLOCKED;
@@ -89,7 +89,7 @@ static void block(struct queue_slot *slot) {
 
 static void on_unblocked(void *ctx, const struct redisReply *reply) {
   struct queue_slot *slot = ctx;
-  client_classify(slot->client, slot->client->command, reply, "CLIENT UNBLOCK");
+  client_classify(slot->client, slot->client->command, reply, ROUND_TRIP_CLIENT_UNBLOCK);
 }
 
 void claim_unblock(struct queue_client *client) {
@@ -101,7 +101,8 @@ void claim_unblock(struct queue_client *client) {
     command_text(&command, "CLIENT");
     command_text(&command, "UNBLOCK");
     command_number(&command, id);
-    if (command_send(&command, client->command, on_unblocked, slot) == 0) slot->claim = CLAIM_UNBLOCKING;
+    if (command_send(&command, ROUND_TRIP_CLIENT_UNBLOCK, client->command, on_unblocked, slot) == 0)
+      slot->claim = CLAIM_UNBLOCKING;
   }
 }
 
@@ -122,7 +123,8 @@ static void taken(struct queue_slot *slot, const struct redisReply *reply, unsig
 static void on_taken(void *ctx, const struct redisReply *reply) {
   struct queue_slot *slot = ctx;
   const unsigned asked = slot->asked;
-  const enum reply_class class = client_classify(slot->client, slot->client->command, reply, "claim");
+  const enum reply_class class =
+      client_classify(slot->client, slot->client->command, reply, ROUND_TRIP_CLAIM);
   slot->claim = CLAIM_IDLE;
   slot->asked = 0;
   if (class == REPLY_FINE)
@@ -141,7 +143,7 @@ static void take(struct queue_slot *slot, unsigned count) {
   command_text(&command, slot->keys.workers);
   command_text(&command, client->worker);
   command_number(&command, count);
-  if (command_send(&command, client->command, on_taken, slot) < 0) {
+  if (command_send(&command, ROUND_TRIP_CLAIM, client->command, on_taken, slot) < 0) {
     rest(slot);
     return;
   }

@@ -102,10 +102,10 @@ struct queue_client {
 /* queue.c */
 void client_note(struct queue_client *client, const char *level, const char *event, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-/* What a reply of `what` says, and what must be done about it in general: notes it, loads scripts, drops a
+/* What a reply to `which` says, and what must be done about it in general: notes it, loads scripts, drops a
  * link. */
 enum reply_class client_classify(struct queue_client *client, struct conn *conn,
-                                 const struct redisReply *reply, const char *what);
+                                 const struct redisReply *reply, enum round_trip which);
 /* Every lease stands: the link is up. */
 void client_leased(struct queue_client *client);
 /* Redis answers, but a lease is too old to claim on: the link counts as down until it is renewed. */

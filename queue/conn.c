@@ -43,6 +43,7 @@ enum conn_state {
 
 struct request {
   struct conn *conn; /* NULL: reported as lost; hiredis still points here */
+  enum round_trip which;
   conn_reply_fn fn;
   void *ctx;
   int64_t deadline_ms;
@@ -164,6 +165,7 @@ static void on_timer(evutil_socket_t fd, short events, void *ctx) {
 static void on_reply(struct redisAsyncContext *redis, void *reply, void *privdata) {
   struct request *request = privdata;
   struct conn *conn = request->conn;
+  if (reply) round_trip_point(request->which, true);
   if (conn && !reply) {
     lose(conn, redis->errstr, true); /* hiredis is tearing down; reports this request with the rest */
   } else if (conn) {
@@ -176,11 +178,13 @@ static void on_reply(struct redisAsyncContext *redis, void *reply, void *privdat
   free(request);
 }
 
-static int send_now(struct conn *conn, uint32_t timeout_ms, int argc, const char **argv,
-                    const size_t *argv_len, conn_reply_fn fn, void *ctx) {
+static int send_now(struct conn *conn, enum round_trip which, uint32_t timeout_ms, int argc,
+                    const char **argv, const size_t *argv_len, conn_reply_fn fn, void *ctx) {
   struct request *request = malloc(sizeof *request);
   if (!request) return -ENOMEM;
-  *request = (struct request){.conn = conn, .fn = fn, .ctx = ctx, .deadline_ms = conn_now_ms() + timeout_ms};
+  *request = (struct request){
+      .conn = conn, .which = which, .fn = fn, .ctx = ctx, .deadline_ms = conn_now_ms() + timeout_ms};
+  round_trip_point(which, false);
   if (redisAsyncCommandArgv(conn->redis, on_reply, request, argc, argv, argv_len) != REDIS_OK) {
     free(request);
     return -ENOTCONN;
@@ -194,10 +198,10 @@ static int send_now(struct conn *conn, uint32_t timeout_ms, int argc, const char
   return 0;
 }
 
-int conn_send(struct conn *conn, uint32_t timeout_ms, int argc, const char **argv, const size_t *argv_len,
-              conn_reply_fn fn, void *ctx) {
+int conn_send(struct conn *conn, enum round_trip which, uint32_t timeout_ms, int argc, const char **argv,
+              const size_t *argv_len, conn_reply_fn fn, void *ctx) {
   if (conn->state != CONN_UP) return -ENOTCONN;
-  return send_now(conn, timeout_ms, argc, argv, argv_len, fn, ctx);
+  return send_now(conn, which, timeout_ms, argc, argv, argv_len, fn, ctx);
 }
 
 /* ---- setting up ---- */
@@ -238,11 +242,14 @@ static void set_up(struct conn *conn) {
              *id[] = {"CLIENT", "ID"}, *ping[] = {"PING"};
   int r = 0;
   snprintf(db, sizeof db, "%d", url->db);
-  if (url->password) r = send_now(conn, CONNECT_TIMEOUT_MS, url->user ? 3 : 2, auth, NULL, on_required, conn);
-  if (r == 0 && url->db) r = send_now(conn, CONNECT_TIMEOUT_MS, 2, select, NULL, on_required, conn);
-  if (r == 0) r = send_now(conn, CONNECT_TIMEOUT_MS, 3, name, NULL, on_client_name, conn);
-  if (r == 0) r = send_now(conn, CONNECT_TIMEOUT_MS, 2, id, NULL, on_client_id, conn);
-  if (r == 0) r = send_now(conn, CONNECT_TIMEOUT_MS, 1, ping, NULL, on_ping, conn);
+  if (url->password)
+    r = send_now(conn, ROUND_TRIP_AUTH, CONNECT_TIMEOUT_MS, url->user ? 3 : 2, auth, NULL, on_required, conn);
+  if (r == 0 && url->db)
+    r = send_now(conn, ROUND_TRIP_SELECT, CONNECT_TIMEOUT_MS, 2, select, NULL, on_required, conn);
+  if (r == 0)
+    r = send_now(conn, ROUND_TRIP_CLIENT_SETNAME, CONNECT_TIMEOUT_MS, 3, name, NULL, on_client_name, conn);
+  if (r == 0) r = send_now(conn, ROUND_TRIP_CLIENT_ID, CONNECT_TIMEOUT_MS, 2, id, NULL, on_client_id, conn);
+  if (r == 0) r = send_now(conn, ROUND_TRIP_PING, CONNECT_TIMEOUT_MS, 1, ping, NULL, on_ping, conn);
   /* Within hiredis' connect callback the connection must not be freed; the timer does it. */
   if (r < 0) arm(conn, conn_now_ms());
 }

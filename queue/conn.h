@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "queue/round_trip.h"
+
 struct event_base;
 struct redis_url;
 struct redisReply;
@@ -45,8 +47,8 @@ int64_t conn_client_id(const struct conn *conn);
 
 /* 0 (fn is called later, once), -ENOTCONN or -ENOMEM (it is not). An answer that takes longer drops the
  * connection. */
-int conn_send(struct conn *conn, uint32_t timeout_ms, int argc, const char **argv, const size_t *argv_len,
-              conn_reply_fn fn, void *ctx);
+int conn_send(struct conn *conn, enum round_trip which, uint32_t timeout_ms, int argc, const char **argv,
+              const size_t *argv_len, conn_reply_fn fn, void *ctx);
 
 /* Closes the connection and tries again after the backoff. */
 void conn_drop(struct conn *conn, const char *why);

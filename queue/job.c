@@ -21,6 +21,7 @@
 #include "queue/keys.h"
 #include "queue/utf8.h"
 
+#define JOB_NOTE_MAX 256
 #define EXAMPLE "a job is a JSON object such as {\"id\":\"a1\",\"code\":\"2 + 2\"}"
 
 void job_invalid(struct job_parser *parser, const char *format, ...) {
@@ -156,12 +157,16 @@ static int read_payload(struct job_parser *parser) {
   size_t len = job->payload_len;
   char kept = '\0';
 
+  if (len > JOB_NOTE_MAX && memcmp(job->payload, JOB_NOTE_START, sizeof JOB_NOTE_START - 1) == 0)
+    len -= JOB_NOTE_MAX; /* what workers note does not count as the producer's */
   if ((int64_t)len > parser->limits->max_payload_bytes) {
     job_invalid(parser, "payload: %zu bytes are over this worker's maximum %" PRId64, len,
                 parser->limits->max_payload_bytes);
     len = (size_t)parser->limits->max_payload_bytes;
     kept = job->payload[len];
     job->payload[len] = '\0';
+  } else {
+    len = job->payload_len;
   }
   const size_t bad = utf8_check(job->payload, len);
   if (bad < len)
@@ -185,6 +190,7 @@ static int read_payload(struct job_parser *parser) {
 static void check_whole(struct job_parser *parser) {
   struct job *job = parser->job;
   if (!job->code.data) job_invalid(parser, "code: missing; " EXAMPLE);
+  if (job->delay_ms && job->run_at_ms) job_invalid(parser, "delay_ms, run_at_ms: give one of the two");
   if (!parser->queue) return;
   if (!job->reply_to && job->id[0]) {
     job->reply_to = key_reply(parser->prefix, parser->queue, job->id);
@@ -213,6 +219,9 @@ static struct job *job_new(const char *payload, size_t len, const struct job_lim
   job->max_output_bytes = (uint64_t)limits->max_output_bytes.default_value;
   job->reply_ttl_s = (uint32_t)limits->reply_ttl_s.default_value;
   job->capture_console = true;
+  job->own_process = limits->own_process;
+  job->max_attempts = (uint32_t)limits->max_attempts.default_value;
+  job->backoff_ms = (uint32_t)limits->backoff_ms.default_value;
   job->attempt = 1;
   return job;
 }
@@ -239,4 +248,47 @@ void job_free(struct job *job) {
   free(job->reply_to);
   free(job->error);
   free(job);
+}
+
+/* ---- the workers' note ---- */
+
+/* What follows the brace of the object, and the note if there is one: the members as they came. NULL: no object. */
+static const char *members_of(const struct job *job, size_t *len) {
+  size_t at = job->note_len;
+
+  if (at > 0) {
+    at += job->payload[at] == ',';
+  } else {
+    at = strspn(job->payload, " \t\r\n");
+    if (job->payload[at++] != '{') return NULL;
+  }
+  *len = job->payload_len - at;
+  return job->payload + at;
+}
+
+static char *splice(const char *start, const char *members, size_t members_len, size_t *len) {
+  const size_t start_len = strlen(start);
+  char *out = malloc(start_len + members_len + 1);
+  if (!out) return NULL;
+  memcpy(out, start, start_len);
+  memcpy(out + start_len, members, members_len);
+  *len = start_len + members_len;
+  out[*len] = '\0';
+  return out;
+}
+
+char *job_payload_noted(const struct job *job, const struct job_note *note, size_t *len) {
+  char start[JOB_NOTE_MAX];
+  size_t members_len;
+  const char *members = members_of(job, &members_len);
+  snprintf(start, sizeof start,
+           JOB_NOTE_START "\"deaths\":%u,\"attempt\":%u,\"delayed\":%s,\"token\":\"%s\"},", note->deaths,
+           note->attempt, note->delayed ? "true" : "false", note->token);
+  return members ? splice(start, members, members_len, len) : NULL;
+}
+
+char *job_payload_original(const struct job *job, size_t *len) {
+  size_t members_len;
+  const char *members = job->note_len ? members_of(job, &members_len) : NULL;
+  return members ? splice("{", members, members_len, len) : splice("", job->payload, job->payload_len, len);
 }

@@ -30,6 +30,8 @@ struct job_limit {
 
 struct job_limits {
   struct job_limit timeout_ms, cpu_ms, memory_mb, max_output_bytes, reply_ttl_s;
+  struct job_limit max_attempts, backoff_ms, delay_ms;
+  bool own_process;        /* what a job that names no isolation gets */
   int64_t max_code_bytes;  /* decoded UTF-8 */
   int64_t max_input_bytes; /* JSON text; of metadata too */
   int64_t max_payload_bytes;
@@ -53,11 +55,22 @@ struct job {
   uint64_t max_output_bytes;
   uint32_t reply_ttl_s;
   bool capture_console;
+  bool own_process; /* isolation: "process" */
   bool has_seed;
   uint64_t seed;
 
+  uint32_t max_attempts; /* of a script that fails */
+  uint32_t backoff_ms;   /* before the second attempt; doubles */
+  int64_t delay_ms;      /* after the first claim; 0: none */
+  int64_t run_at_ms;     /* CLOCK_REALTIME; 0: at once */
+
+  /* What workers noted on it: */
+  uint32_t deaths;  /* workers that died while they had it */
+  uint32_t attempt; /* from 1 */
+  bool delayed;     /* its delay is over */
+  size_t note_len;  /* of the payload, up to the end of that note; 0: there is none */
+
   int64_t claimed_at_ms; /* CLOCK_REALTIME, set by whoever took it */
-  uint32_t attempt;      /* from 1 */
 
   char *error; /* owned; why it is invalid: names the field, what was wrong, and what would be right. NULL:
                   valid */
@@ -73,6 +86,27 @@ int job_parse(const char *payload, size_t len, const struct job_limits *limits, 
               const char *queue, struct job **out);
 
 void job_free(struct job *job);
+
+/*
+ * What workers must remember of a job while it waits stands in the payload itself: a first member "isoq",
+ * spliced in as text, so that nothing of what the producer wrote is encoded anew. It is always of the form
+ *
+ *   {"isoq":{"deaths":1,"attempt":2,"delayed":true,"token":"<worker>:<n>"},…the rest as it came
+ *
+ * with `deaths` first, where queue/lua/reap.lua counts. The token makes two payloads of the same bytes differ.
+ */
+struct job_note {
+  uint32_t deaths, attempt;
+  bool delayed;
+  const char *token; /* [A-Za-z0-9._:-]* */
+};
+
+/* The job's payload with this note instead of the one it had, if any; malloc'ed, NUL-terminated. NULL: no memory.
+ * Only for a payload that is an object with a member, such as that of a valid job. */
+char *job_payload_noted(const struct job *job, const struct job_note *note, size_t *len);
+
+/* The payload as the producer pushed it, without a note; the same terms, but for any job. */
+char *job_payload_original(const struct job *job, size_t *len);
 
 /* True for a usable id: [A-Za-z0-9._:-]{1,128}. */
 bool job_id_valid(const char *id, size_t len);

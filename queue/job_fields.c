@@ -3,9 +3,9 @@
  * and what a duplicate is found by. A field's function stores a value only when it is right, so that a job
  * with one bad field still tells its id and reply key.
  *
- * Fields of later versions (retries, delays, records) are here already: their neutral values are accepted,
- * and a value that asks for what this version does not do is refused rather than ignored. A producer who
- * asked for a delay and got none would not notice.
+ * Fields of later versions (records, bindings) are here already: their neutral values are accepted, and a value
+ * that asks for what this version does not do is refused rather than ignored. A producer who asked for a record
+ * and got none would not notice.
  */
 #include "queue/job_fields.h"
 
@@ -20,8 +20,8 @@
 #include "queue/keys.h"
 #include "queue/utf8.h"
 
-#define BACKOFF_MAX_MS 86400000
-#define ATTEMPTS_MAX 1000
+#define RUN_AT_MAX_MS INT64_C(253402300799999) /* the year 9999 */
+#define DEATHS_MAX 1000000
 #define SEED_MAX ((INT64_C(1) << 53) - 1)
 
 struct field {
@@ -97,6 +97,15 @@ NUMBER_FIELD(cpu_ms, uint32_t)
 NUMBER_FIELD(memory_mb, uint32_t)
 NUMBER_FIELD(max_output_bytes, uint64_t)
 NUMBER_FIELD(reply_ttl_s, uint32_t)
+NUMBER_FIELD(max_attempts, uint32_t)
+NUMBER_FIELD(backoff_ms, uint32_t)
+NUMBER_FIELD(delay_ms, int64_t)
+
+static void set_run_at_ms(struct job_parser *parser, const char *name, const struct json_value *value) {
+  int64_t number;
+  if (integer_in(parser, name, value, (struct job_limit){0, 0, RUN_AT_MAX_MS}, &number))
+    parser->job->run_at_ms = number;
+}
 
 static void set_seed(struct job_parser *parser, const char *name, const struct json_value *value) {
   int64_t number;
@@ -208,6 +217,17 @@ static void set_capture_console(struct job_parser *parser, const char *name, con
     parser->job->capture_console = json_object_get_boolean(value->object);
 }
 
+static void set_isolation(struct job_parser *parser, const char *name, const struct json_value *value) {
+  const char *text =
+      json_object_is_type(value->object, json_type_string) ? json_object_get_string(value->object) : "";
+  if (strcmp(text, "process") == 0)
+    parser->job->own_process = true;
+  else if (strcmp(text, "isolate") == 0)
+    parser->job->own_process = false;
+  else
+    wrong_type(parser, name, value, "\"isolate\" or \"process\"");
+}
+
 static void set_bindings(struct job_parser *parser, const char *name, const struct json_value *value) {
   char given[JOB_SHORT_FORM_MAX];
   if (!json_object_is_type(value->object, json_type_array)) {
@@ -226,27 +246,6 @@ static void set_bindings(struct job_parser *parser, const char *name, const stru
                 name, given);
 }
 
-static void later_integer(struct job_parser *parser, const char *name, const struct json_value *value,
-                          int64_t min, int64_t max, int64_t neutral, const char *what) {
-  int64_t number;
-  if (integer_in(parser, name, value, (struct job_limit){0, min, max}, &number) && number != neutral)
-    job_invalid(parser, "%s: %s are not supported by this version; leave the field out, or give %" PRId64,
-                name, what, neutral);
-}
-
-static void set_max_attempts(struct job_parser *parser, const char *name, const struct json_value *value) {
-  later_integer(parser, name, value, 1, ATTEMPTS_MAX, 1, "retries");
-}
-
-static void set_delay(struct job_parser *parser, const char *name, const struct json_value *value) {
-  later_integer(parser, name, value, 0, SEED_MAX, 0, "delayed jobs");
-}
-
-static void set_backoff_ms(struct job_parser *parser, const char *name, const struct json_value *value) {
-  int64_t number;
-  integer_in(parser, name, value, (struct job_limit){0, 0, BACKOFF_MAX_MS}, &number);
-}
-
 static void set_record(struct job_parser *parser, const char *name, const struct json_value *value) {
   if (!json_object_is_type(value->object, json_type_boolean))
     wrong_type(parser, name, value, "true or false");
@@ -254,6 +253,32 @@ static void set_record(struct job_parser *parser, const char *name, const struct
     job_invalid(parser,
                 "%s: replay records are not supported by this version; leave the field out, or give false",
                 name);
+}
+
+/* ---- the workers' note ---- */
+
+static bool note_number(const struct json_value *value, const char *name, uint32_t min, uint32_t *out) {
+  struct json_object *number = json_object_object_get(value->object, name);
+  if (!number) return true;
+  if (!json_object_is_type(number, json_type_int)) return false;
+  const int64_t n = json_object_get_int64(number);
+  if (n < min || n > DEATHS_MAX) return false;
+  *out = (uint32_t)n;
+  return true;
+}
+
+/* Anywhere but where workers put it, it is somebody's mistake. */
+static void set_isoq(struct job_parser *parser, const char *name, const struct json_value *value) {
+  struct job *job = parser->job;
+  const size_t at = sizeof JOB_NOTE_START - 1;
+  if (!json_object_is_type(value->object, json_type_object) || job->payload_len < at ||
+      memcmp(job->payload, JOB_NOTE_START, at) != 0 || value->text != job->payload + at - 1 ||
+      !note_number(value, "deaths", 0, &job->deaths) || !note_number(value, "attempt", 1, &job->attempt)) {
+    job_invalid(parser, "%s: reserved for what workers note on a job; leave it out", name);
+    return;
+  }
+  job->delayed = json_object_get_boolean(json_object_object_get(value->object, "delayed"));
+  job->note_len = at - 1 + value->len;
 }
 
 static const struct field fields[] = {
@@ -271,11 +296,13 @@ static const struct field fields[] = {
     {"reply_ttl_s", set_reply_ttl_s},
     {"max_attempts", set_max_attempts},
     {"backoff_ms", set_backoff_ms},
-    {"delay_ms", set_delay},
-    {"run_at_ms", set_delay},
+    {"delay_ms", set_delay_ms},
+    {"run_at_ms", set_run_at_ms},
+    {"isolation", set_isolation},
     {"seed", set_seed},
     {"record", set_record},
     {"metadata", set_metadata},
+    {JOB_NOTE_FIELD, set_isoq},
 };
 #define FIELD_COUNT (sizeof fields / sizeof fields[0])
 _Static_assert(FIELD_COUNT <= 32, "job_parser.seen has 32 bits");
@@ -305,7 +332,7 @@ static const char *nearest_field(const char *name, size_t len) {
   const char *nearest = NULL;
   unsigned least = 3;
   if (len == 0 || len > 31) return NULL;
-  for (size_t i = 0; i < FIELD_COUNT; i++) {
+  for (size_t i = 0; i < FIELD_COUNT - 1; i++) { /* the last one is not for producers */
     const unsigned distance = edit_distance(name, len, fields[i].name, strlen(fields[i].name));
     if (distance < least && distance < len) {
       least = distance;
@@ -319,7 +346,7 @@ static void unknown_field(struct job_parser *parser, const char *name, size_t le
   char given[JOB_SHORT_FORM_MAX], known[512];
   const char *near = nearest_field(name, len);
   size_t n = 0;
-  for (size_t i = 0; i < FIELD_COUNT; i++)
+  for (size_t i = 0; i < FIELD_COUNT - 1; i++)
     n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", fields[i].name);
   job_short_form(key_text.data, key_text.len, given);
   if (near)

@@ -17,6 +17,9 @@ struct job_parser {
   bool no_memory;
 };
 
+#define JOB_NOTE_FIELD "isoq"
+#define JOB_NOTE_START "{\"" JOB_NOTE_FIELD "\":{"
+
 /* Notes why the job is invalid; the first reason stays. */
 __attribute__((format(printf, 2, 3))) void job_invalid(struct job_parser *parser, const char *format, ...);
 

@@ -24,10 +24,13 @@ int queue_keys_make(struct queue_keys *keys, const char *prefix, const char *que
       .dead = make(prefix, queue, "dead", ""),
       .stats = make(prefix, queue, "stats", ""),
       .deaths = make(prefix, queue, "deaths", ""),
+      .delayed = make(prefix, queue, "delayed", ""),
+      .submitted = make(prefix, queue, "submitted", ""),
+      .cancel = make(prefix, queue, "cancel", ""),
       .claimed_prefix = make(prefix, queue, "claimed:", ""),
   };
   if (!keys->jobs || (worker && !keys->claimed) || !keys->workers || !keys->dead || !keys->stats ||
-      !keys->deaths || !keys->claimed_prefix) {
+      !keys->deaths || !keys->delayed || !keys->submitted || !keys->cancel || !keys->claimed_prefix) {
     queue_keys_free(keys);
     return -ENOMEM;
   }
@@ -41,6 +44,9 @@ void queue_keys_free(struct queue_keys *keys) {
   free(keys->dead);
   free(keys->stats);
   free(keys->deaths);
+  free(keys->delayed);
+  free(keys->submitted);
+  free(keys->cancel);
   free(keys->claimed_prefix);
   *keys = (struct queue_keys){0};
 }

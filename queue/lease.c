@@ -88,7 +88,7 @@ static void check_element(struct queue_slot *slot, const struct redisReply *elem
 static void on_look(void *ctx, const struct redisReply *reply) {
   struct queue_slot *slot = ctx;
   struct held *unmatched = NULL, *suspects = NULL;
-  if (client_classify(slot->client, slot->client->command, reply, "LRANGE") != REPLY_FINE ||
+  if (client_classify(slot->client, slot->client->command, reply, ROUND_TRIP_LRANGE) != REPLY_FINE ||
       reply->type != REDIS_REPLY_ARRAY)
     return;
   bool complete = true;
@@ -107,7 +107,7 @@ static void look(struct queue_slot *slot) {
   command_text(&command, slot->keys.claimed);
   command_number(&command, 0);
   command_number(&command, LOOK_MAX - 1);
-  command_send(&command, slot->client->command, on_look, slot);
+  command_send(&command, ROUND_TRIP_LRANGE, slot->client->command, on_look, slot);
 }
 
 /* ---- leases ---- */
@@ -133,7 +133,8 @@ static void lease_confirmed(struct queue_slot *slot, bool had, long long in_redi
 static void on_lease(void *ctx, const struct redisReply *reply) {
   struct queue_slot *slot = ctx;
   slot->lease_asked = false;
-  const enum reply_class class = client_classify(slot->client, slot->client->command, reply, "lease");
+  const enum reply_class class =
+      client_classify(slot->client, slot->client->command, reply, ROUND_TRIP_LEASE);
   if (class == REPLY_NO_SCRIPT) ask(slot);
   if ((class == REPLY_WRONG || class == REPLY_LATER) && !lease_fresh(slot))
     client_stalled(slot->client, reply->str);
@@ -151,7 +152,7 @@ static void ask(struct queue_slot *slot) {
   command_text(&command, client->worker);
   command_number(&command, client->options.lease_ms);
   slot->lease_asked_at_ms = conn_now_ms();
-  slot->lease_asked = command_send(&command, client->command, on_lease, slot) == 0;
+  slot->lease_asked = command_send(&command, ROUND_TRIP_LEASE, client->command, on_lease, slot) == 0;
 }
 
 void lease_ask(struct queue_client *client) {
@@ -183,7 +184,7 @@ static void on_lease_timer(evutil_socket_t fd, short events, void *ctx) {
     struct command ping = {0};
     if (!claim_quiet(&client->slots[i])) continue;
     command_text(&ping, "PING");
-    command_send(&ping, client->slots[i].blocking, on_pong, NULL);
+    command_send(&ping, ROUND_TRIP_PING, client->slots[i].blocking, on_pong, NULL);
   }
 }
 

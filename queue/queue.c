@@ -73,7 +73,7 @@ static enum reply_class error_class(const char *text) {
 }
 
 enum reply_class client_classify(struct queue_client *client, struct conn *conn,
-                                 const struct redisReply *reply, const char *what) {
+                                 const struct redisReply *reply, enum round_trip which) {
   if (!reply) return REPLY_LOST;
   if (reply->type != REDIS_REPLY_ERROR) return REPLY_FINE;
   const enum reply_class class = error_class(reply->str);
@@ -84,7 +84,8 @@ enum reply_class client_classify(struct queue_client *client, struct conn *conn,
     if (class == REPLY_NO_SCRIPT)
       client_note(client, "info", "scripts_reloaded", "Redis had forgotten the scripts");
     else
-      client_note(client, class == REPLY_WRONG ? "error" : "warn", "redis_error", "%s: %s", what, reply->str);
+      client_note(client, class == REPLY_WRONG ? "error" : "warn", "redis_error", "%s: %s",
+                  round_trip_name(which), reply->str);
   }
   if (class == REPLY_NO_SCRIPT) {
     scripts_forget(&client->scripts);

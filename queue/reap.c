@@ -58,7 +58,7 @@ static void settle_lost(struct queue_slot *slot, const struct redisReply *list) 
 static void on_reaped(void *ctx, const struct redisReply *reply) {
   struct queue_slot *slot = ctx;
   slot->reaping = false;
-  const enum reply_class class = client_classify(slot->client, slot->client->command, reply, "reap");
+  const enum reply_class class = client_classify(slot->client, slot->client->command, reply, ROUND_TRIP_REAP);
   if (class == REPLY_NO_SCRIPT) reap(slot, NULL);
   if (class != REPLY_FINE || reply->type != REDIS_REPLY_ARRAY || reply->elements != 4) return;
   note_reaped(slot, reply->element[2]);
@@ -85,7 +85,7 @@ static void reap(struct queue_slot *slot, const struct owners *owners) {
   command_number(&command, DEATHS_KEPT_MS);
   for (size_t i = 0; owners && i < owners->count; i++)
     command_bytes(&command, owners->name[i], owners->len[i]);
-  if (command_send(&command, client->command, on_reaped, slot) == 0) slot->reaping = true;
+  if (command_send(&command, ROUND_TRIP_REAP, client->command, on_reaped, slot) == 0) slot->reaping = true;
 }
 
 /* ---- searching for claimed lists without an owner ---- */
@@ -107,7 +107,7 @@ static void on_scanned(void *ctx, const struct redisReply *reply) {
   struct queue_slot *slot = ctx;
   struct owners owners = {0};
   slot->search_cursor[0] = '\0';
-  if (client_classify(slot->client, slot->client->command, reply, "SCAN") != REPLY_FINE ||
+  if (client_classify(slot->client, slot->client->command, reply, ROUND_TRIP_SCAN) != REPLY_FINE ||
       reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
     slot->search_again = false; /* the next search comes by itself */
     return;
@@ -131,7 +131,8 @@ static void scan(struct queue_slot *slot) {
   command_number(&command, SEARCH_KEYS);
   command_text(&command, "TYPE");
   command_text(&command, "list");
-  if (command_send(&command, slot->client->command, on_scanned, slot) < 0) slot->search_cursor[0] = '\0';
+  if (command_send(&command, ROUND_TRIP_SCAN, slot->client->command, on_scanned, slot) < 0)
+    slot->search_cursor[0] = '\0';
 }
 
 static void search(struct queue_slot *slot) {

@@ -42,7 +42,8 @@ void scripts_load(struct scripts *scripts, struct conn *conn) {
     command_text(&command, "SCRIPT");
     command_text(&command, "LOAD");
     command_bytes(&command, text, len);
-    command_send(&command, conn, on_loaded, &scripts->state[id]); /* unsent: the texts do as well */
+    command_send(&command, ROUND_TRIP_SCRIPT_LOAD, conn, on_loaded,
+                 &scripts->state[id]); /* unsent: the texts do as well */
   }
 }
 
@@ -83,7 +84,8 @@ void command_script(struct command *command, const struct scripts *scripts, enum
   command_number(command, key_count);
 }
 
-int command_send(const struct command *command, struct conn *conn, conn_reply_fn fn, void *ctx) {
-  return conn_send(conn, CONN_COMMAND_TIMEOUT_MS, command->argc, (const char **)(const void *)command->argv,
-                   command->len, fn, ctx);
+int command_send(const struct command *command, enum round_trip which, struct conn *conn, conn_reply_fn fn,
+                 void *ctx) {
+  return conn_send(conn, which, CONN_COMMAND_TIMEOUT_MS, command->argc,
+                   (const char **)(const void *)command->argv, command->len, fn, ctx);
 }

@@ -56,6 +56,7 @@ void command_number(struct command *command, int64_t number);
 /* Starts with EVALSHA or EVAL; the keys and arguments follow. */
 void command_script(struct command *command, const struct scripts *scripts, enum script_id id, int key_count);
 
-int command_send(const struct command *command, struct conn *conn, conn_reply_fn fn, void *ctx);
+int command_send(const struct command *command, enum round_trip which, struct conn *conn, conn_reply_fn fn,
+                 void *ctx);
 
 #endif

@@ -26,6 +26,8 @@ enum settle_kind {
   SETTLE_LEAVE
 };
 
+static const enum round_trip round_trips[] = {ROUND_TRIP_SETTLE, ROUND_TRIP_GIVE_BACK, ROUND_TRIP_LEAVE};
+
 struct settle {
   struct settle *next;
   struct queue_slot *slot;
@@ -186,9 +188,8 @@ static void on_result(struct settle *settle, const struct redisReply *reply) {
 static void on_reply(void *ctx, const struct redisReply *reply) {
   struct settle *settle = ctx;
   struct queue_client *client = settle->slot->client;
-  static const char *const what[] = {"settle", "give back", "leave"};
   settle->in_flight = false;
-  const enum reply_class class = client_classify(client, client->command, reply, what[settle->kind]);
+  const enum reply_class class = client_classify(client, client->command, reply, round_trips[settle->kind]);
   if (class != REPLY_FINE)
     on_settle_error(settle, class, reply);
   else if (settle->kind == SETTLE_RESULT)
@@ -244,7 +245,7 @@ static void send_one(struct settle *settle) {
     command_text(&command, client->worker);
     break;
   }
-  const int r = command_send(&command, client->command, on_reply, settle);
+  const int r = command_send(&command, round_trips[settle->kind], client->command, on_reply, settle);
   settle->in_flight = r == 0;
   if (r == -ENOMEM) client_retry_later(client);
 }
@@ -343,6 +344,9 @@ static const struct job_limits any_limits = {
     .memory_mb = {0, INT32_MIN, INT32_MAX},
     .max_output_bytes = {0, INT64_MIN, INT64_MAX},
     .reply_ttl_s = {0, 1, INT32_MAX},
+    .max_attempts = {0, INT64_MIN, INT64_MAX},
+    .backoff_ms = {0, INT64_MIN, INT64_MAX},
+    .delay_ms = {0, INT64_MIN, INT64_MAX},
     .max_code_bytes = INT64_MAX,
     .max_input_bytes = INT64_MAX,
     .max_payload_bytes = INT64_MAX,

@@ -2,6 +2,7 @@
 #include "worker/settings.h"
 
 #include <sched.h>
+#include <string.h>
 
 #include "config/config.h"
 
@@ -14,6 +15,11 @@ void settings_job_limits(const struct config *config, struct job_limits *out) {
       .memory_mb = {config->memory_mb, 4, config->max_memory_mb},
       .max_output_bytes = {config->max_output_bytes, 0, config->max_max_output_bytes},
       .reply_ttl_s = {config->reply_ttl_s, 1, config->max_reply_ttl_s},
+      .max_attempts = {1, 1, config->max_max_attempts},
+      .backoff_ms = {config->max_backoff_ms < 1000 ? config->max_backoff_ms : 1000, 0,
+                     config->max_backoff_ms},
+      .delay_ms = {0, 0, config->max_delay_ms},
+      .own_process = strcmp(config->isolation, "process") == 0,
       .max_code_bytes = config->max_code_bytes,
       .max_input_bytes = config->max_input_bytes,
       .max_payload_bytes = config->max_payload_bytes,
