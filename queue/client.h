@@ -6,6 +6,7 @@
  *     claim.c    taking jobs
  *     settle.c   settles, give-backs and the leave, kept until Redis confirms them
  *     reap.c     jobs of dead workers
+ *     promote.c  delayed jobs that are due
  */
 #ifndef ISOQ_QUEUE_CLIENT_H
 #define ISOQ_QUEUE_CLIENT_H
@@ -56,6 +57,9 @@ struct queue_slot { /* one queue that is served */
   struct held *held;
   size_t held_count;
   struct held *suspects; /* in claimed:<worker> at the last look, and not known to us */
+
+  struct event *promote_timer;
+  bool promoting;
 
   bool reaping;
   char search_cursor[24]; /* of SCAN; "" when no search is under way */
@@ -139,6 +143,14 @@ int settle_leave(struct queue_client *client);
 int settle_worker_lost(struct queue_slot *slot, const char *payload, size_t len);
 /* A payload among our claims that never reached us. */
 int settle_return(struct queue_slot *slot, const char *payload, size_t len, queue_settle_fn done, void *ctx);
+
+/* promote.c */
+int promote_init(struct queue_slot *slot);
+void promote_free(struct queue_slot *slot);
+void promote_start(struct queue_client *client);
+void promote_stop(struct queue_client *client);
+/* There is something new in `delayed`. */
+void promote_soon(struct queue_slot *slot);
 
 /* reap.c */
 int reap_init(struct queue_client *client);

@@ -23,14 +23,15 @@ int queue_keys_make(struct queue_keys *keys, const char *prefix, const char *que
       .workers = make(prefix, queue, "workers", ""),
       .dead = make(prefix, queue, "dead", ""),
       .stats = make(prefix, queue, "stats", ""),
-      .deaths = make(prefix, queue, "deaths", ""),
       .delayed = make(prefix, queue, "delayed", ""),
+      .about = worker ? make(prefix, queue, "worker:", worker) : NULL,
       .submitted = make(prefix, queue, "submitted", ""),
       .cancel = make(prefix, queue, "cancel", ""),
       .claimed_prefix = make(prefix, queue, "claimed:", ""),
   };
   if (!keys->jobs || (worker && !keys->claimed) || !keys->workers || !keys->dead || !keys->stats ||
-      !keys->deaths || !keys->delayed || !keys->submitted || !keys->cancel || !keys->claimed_prefix) {
+      (worker && !keys->about) || !keys->delayed || !keys->submitted || !keys->cancel ||
+      !keys->claimed_prefix) {
     queue_keys_free(keys);
     return -ENOMEM;
   }
@@ -43,7 +44,7 @@ void queue_keys_free(struct queue_keys *keys) {
   free(keys->workers);
   free(keys->dead);
   free(keys->stats);
-  free(keys->deaths);
+  free(keys->about);
   free(keys->delayed);
   free(keys->submitted);
   free(keys->cancel);

@@ -9,9 +9,10 @@
 #include <stddef.h>
 
 struct queue_keys { /* owned */
-  char *jobs, *claimed, *workers, *delayed, *dead, *stats, *deaths;
-  char *submitted; /* hash: ids that `isoq submit` queued and that have no result yet -> when, ms */
-  char *cancel;    /* the channel on which workers hear what to stop */
+  char *jobs, *claimed, *workers, *delayed, *dead, *stats;
+  char *submitted;      /* hash: ids that `isoq submit` queued and that have no result yet -> when, ms */
+  char *cancel;         /* the channel on which workers hear what to stop */
+  char *about;          /* what one worker says of itself */
   char *claimed_prefix; /* "P:{Q}:claimed:"; the worker's name follows */
 };
 

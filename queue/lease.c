@@ -16,6 +16,7 @@
 #include "queue/client.h"
 
 #define LOOK_MAX 1000
+#define ABOUT_MAX 16384
 
 /* ---- what we hold ---- */
 
@@ -145,12 +146,17 @@ static void on_lease(void *ctx, const struct redisReply *reply) {
 static void ask(struct queue_slot *slot) {
   struct queue_client *client = slot->client;
   struct command command = {0};
+  char about[ABOUT_MAX] = "{}";
   if (slot->lease_asked) return;
-  command_script(&command, &client->scripts, SCRIPT_LEASE, 2);
+  command_script(&command, &client->scripts, SCRIPT_LEASE, 3);
   command_text(&command, slot->keys.workers);
   command_text(&command, slot->keys.claimed);
+  command_text(&command, slot->keys.about);
   command_text(&command, client->worker);
   command_number(&command, client->options.lease_ms);
+  if (client->callbacks.describe)
+    client->callbacks.describe(client->callbacks.ctx, slot->name, about, sizeof about);
+  command_text(&command, about);
   slot->lease_asked_at_ms = conn_now_ms();
   slot->lease_asked = command_send(&command, ROUND_TRIP_LEASE, client->command, on_lease, slot) == 0;
 }

@@ -116,6 +116,7 @@ void client_leased(struct queue_client *client) {
   report_link(client, true, why);
   settle_send_all(client);
   reap_start(client);
+  promote_start(client);
   claim_pump(client);
 }
 
@@ -135,6 +136,7 @@ static void on_command_up(void *ctx) {
 static void on_command_down(void *ctx, const char *why) {
   struct queue_client *client = ctx;
   reap_stop(client);
+  promote_stop(client);
   lease_link_lost(client);
   report_link(client, false, why);
 }
@@ -157,7 +159,7 @@ void client_retry_later(struct queue_client *client) {
 static bool worker_name_valid(const char *name) {
   const size_t len = strlen(name);
   for (size_t i = 0; i < len; i++)
-    if (name[i] <= ' ' || name[i] == 0x7f) return false;
+    if (name[i] <= ' ' || name[i] == 0x7f || name[i] == '"' || name[i] == '\\') return false;
   return len >= 1 && len <= WORKER_NAME_MAX;
 }
 
@@ -180,7 +182,8 @@ static int slot_init(struct queue_client *client, const char *name) {
   slot->name = strdup(name);
   if (!slot->name) return -ENOMEM;
   const int r = queue_keys_make(&slot->keys, client->prefix, name, client->worker);
-  return r < 0 ? r : claim_init(slot);
+  if (r < 0) return r;
+  return promote_init(slot) < 0 ? -ENOMEM : claim_init(slot);
 }
 
 static int client_init(struct queue_client *client) {
@@ -229,6 +232,7 @@ void queue_client_free(struct queue_client *client) {
   for (size_t i = 0; i < client->slot_count; i++) {
     struct queue_slot *slot = &client->slots[i];
     conn_free(slot->blocking);
+    promote_free(slot);
     held_free(slot);
     queue_keys_free(&slot->keys);
     free(slot->search_pattern);
@@ -268,6 +272,7 @@ int queue_client_leave(struct queue_client *client, queue_settle_fn done, void *
   client->leaving = true;
   queue_client_set_capacity(client, 0);
   reap_stop(client);
+  promote_stop(client);
   settle_send_all(client);
   return 0;
 }

@@ -47,6 +47,11 @@ struct queue_callbacks {
   void (*claimed)(void *ctx, const char *queue, const char *payload, size_t len);
   /* The link to Redis changed; `why` is for the log. */
   void (*link)(void *ctx, bool up, const char *why);
+  /* What this worker says of itself to whoever asks (`isoq status`): JSON, NUL-terminated, into `out`. Called at
+   * each renewal of the lease of `queue`. May be NULL. */
+  void (*describe)(void *ctx, const char *queue, char *out, size_t size);
+  /* Somebody wants this job stopped. May be NULL. */
+  void (*cancel)(void *ctx, const char *queue, const char *id);
   /* Something worth a log line happened (a reap, a script reloaded, READONLY…). level: "info", "warn",
    * "error". */
   void (*note)(void *ctx, const char *level, const char *event, const char *detail);
@@ -83,6 +88,19 @@ int queue_settle(struct queue_client *client, const struct job *job, const char 
 /* Puts a claimed job back to where the next worker takes it, if it is still ours. Same promises as
  * queue_settle(). */
 int queue_give_back(struct queue_client *client, const struct job *job, queue_settle_fn done, void *ctx);
+
+/*
+ * Ends a claim without a result: the job, with a new note of the workers on it, waits in `delayed` until it is
+ * due. Same promises as queue_settle().
+ */
+struct queue_deferral {
+  uint32_t attempt; /* that comes next */
+  bool retry;       /* it failed; else it was not due yet */
+  int64_t in_ms;    /* from now on; or, */
+  int64_t at_ms;    /* when above zero: when, CLOCK_REALTIME */
+};
+int queue_defer(struct queue_client *client, const struct job *job, const struct queue_deferral *deferral,
+                queue_settle_fn done, void *ctx);
 
 /* Settles and give-backs that Redis has not confirmed yet. */
 size_t queue_client_pending(const struct queue_client *client);

@@ -17,7 +17,6 @@
 #define OWNERS_MAX 32
 #define SEARCH_KEYS 1000
 #define SEARCH_EVERY_REAPS 12
-#define DEATHS_KEPT_MS (7 * INT64_C(86400000))
 
 struct owners { /* of claimed lists, from one answer of SCAN; borrowed */
   const char *name[OWNERS_MAX];
@@ -71,10 +70,9 @@ static void reap(struct queue_slot *slot, const struct owners *owners) {
   struct queue_client *client = slot->client;
   struct command command = {0};
   if (client->leaving || !lease_fresh(slot)) return; /* what it moves to us must not look like an orphan */
-  command_script(&command, &client->scripts, SCRIPT_REAP, 5);
+  command_script(&command, &client->scripts, SCRIPT_REAP, 4);
   command_text(&command, slot->keys.workers);
   command_text(&command, slot->keys.jobs);
-  command_text(&command, slot->keys.deaths);
   command_text(&command, slot->keys.stats);
   command_text(&command, slot->keys.claimed);
   command_text(&command, client->worker);
@@ -82,7 +80,6 @@ static void reap(struct queue_slot *slot, const struct owners *owners) {
   command_number(&command, client->options.max_worker_deaths);
   command_number(&command, REAP_JOBS_MAX);
   command_number(&command, (int64_t)client->options.reap_interval_ms * SEARCH_EVERY_REAPS);
-  command_number(&command, DEATHS_KEPT_MS);
   for (size_t i = 0; owners && i < owners->count; i++)
     command_bytes(&command, owners->name[i], owners->len[i]);
   if (command_send(&command, ROUND_TRIP_REAP, client->command, on_reaped, slot) == 0) slot->reaping = true;

@@ -240,7 +240,7 @@ static struct json_object *result_json(struct builder *b, const struct job_resul
   put(b, o, "queued_ms", ms_json(result->queued_ms), false);
   put(b, o, "peak_memory_bytes", json_object_new_uint64(result->peak_memory_bytes), false);
   put(b, o, "truncated", truncated_json(b, result), false);
-  put(b, o, "attempt", json_object_new_int64(job->attempt), false);
+  put(b, o, "attempt", json_object_new_int64((int64_t)job->attempt + job->deaths), false);
   put_string(b, o, "worker", result->worker);
   put(b, o, "started_at_ms", json_object_new_int64(result->started_at_ms), false);
   put(b, o, "finished_at_ms", json_object_new_int64(result->finished_at_ms), false);

@@ -17,7 +17,9 @@
   X(SETTLE, settle)                                                                                          \
   X(GIVE_BACK, give_back)                                                                                    \
   X(LEAVE, leave)                                                                                            \
-  X(REAP, reap)
+  X(REAP, reap)                                                                                              \
+  X(DEFER, defer)                                                                                            \
+  X(PROMOTE, promote)
 
 enum script_id {
 #define X(id, name) SCRIPT_##id,

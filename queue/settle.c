@@ -23,10 +23,12 @@
 enum settle_kind {
   SETTLE_RESULT,
   SETTLE_RETURN,
+  SETTLE_DEFER,
   SETTLE_LEAVE
 };
 
-static const enum round_trip round_trips[] = {ROUND_TRIP_SETTLE, ROUND_TRIP_GIVE_BACK, ROUND_TRIP_LEAVE};
+static const enum round_trip round_trips[] = {ROUND_TRIP_SETTLE, ROUND_TRIP_GIVE_BACK, ROUND_TRIP_DEFER,
+                                              ROUND_TRIP_LEAVE};
 
 struct settle {
   struct settle *next;
@@ -37,6 +39,8 @@ struct settle {
 
   char *payload;
   size_t payload_len;
+  char *original; /* the payload without the workers' note; NULL: it has none */
+  size_t original_len;
   char *json;
   size_t json_len;
   char *status;
@@ -45,6 +49,11 @@ struct settle {
   char *done_key, *reply_key; /* NULL: none */
   int64_t ttl_ms;
   char token[160];
+  char *id; /* NULL: none */
+
+  char *noted; /* DEFER: the payload with its new note */
+  size_t noted_len;
+  struct queue_deferral deferral;
 
   queue_settle_fn done;
   void *ctx;
@@ -56,11 +65,14 @@ static void send_one(struct settle *settle);
 
 static void settle_free(struct settle *settle) {
   free(settle->payload);
+  free(settle->original);
   free(settle->json);
   free(settle->status);
   free(settle->letter);
   free(settle->done_key);
   free(settle->reply_key);
+  free(settle->id);
+  free(settle->noted);
   free(settle);
 }
 
@@ -133,8 +145,10 @@ static int64_t realtime_ms(void) {
 static int write_letter(struct settle *settle, const char *reason) {
   char *letter;
   size_t len;
-  const int r = dead_letter_make(settle->payload, settle->payload_len, reason, settle->json, settle->json_len,
-                                 realtime_ms(), &letter, &len);
+  const char *payload = settle->original ? settle->original : settle->payload;
+  const size_t payload_len = settle->original ? settle->original_len : settle->payload_len;
+  const int r = dead_letter_make(payload, payload_len, reason, settle->json, settle->json_len, realtime_ms(),
+                                 &letter, &len);
   if (r < 0) return r;
   free(settle->letter);
   settle->letter = letter;
@@ -185,6 +199,13 @@ static void on_result(struct settle *settle, const struct redisReply *reply) {
   }
 }
 
+static void on_deferred(struct settle *settle, const struct redisReply *reply) {
+  struct queue_slot *slot = settle->slot;
+  const bool fenced = reply->type != REDIS_REPLY_ARRAY || reply->elements < 2;
+  if (!fenced) promote_soon(slot);
+  finish(settle, fenced ? QUEUE_FENCED : QUEUE_SETTLED);
+}
+
 static void on_reply(void *ctx, const struct redisReply *reply) {
   struct settle *settle = ctx;
   struct queue_client *client = settle->slot->client;
@@ -194,6 +215,8 @@ static void on_reply(void *ctx, const struct redisReply *reply) {
     on_settle_error(settle, class, reply);
   else if (settle->kind == SETTLE_RESULT)
     on_result(settle, reply);
+  else if (settle->kind == SETTLE_DEFER)
+    on_deferred(settle, reply);
   else if (settle->kind == SETTLE_RETURN)
     finish(settle, reply->integer == 1 ? QUEUE_SETTLED : QUEUE_FENCED);
   else
@@ -209,7 +232,7 @@ static void command_result(struct command *command, const struct settle *settle)
   command_text(command, keys->claimed);
   command_text(command, keys->stats);
   command_text(command, keys->dead);
-  command_text(command, keys->deaths);
+  command_text(command, keys->submitted);
   if (settle->done_key) command_text(command, settle->done_key);
   if (settle->reply_key) command_text(command, settle->reply_key);
   command_bytes(command, settle->payload, settle->payload_len);
@@ -221,6 +244,21 @@ static void command_result(struct command *command, const struct settle *settle)
   command_number(command, client->options.dead_letters_max);
   command_text(command, settle->done_key ? "1" : "0");
   command_text(command, settle->reply_key ? "1" : "0");
+  command_text(command, settle->id ? settle->id : "");
+}
+
+static void command_defer(struct command *command, const struct settle *settle) {
+  const struct queue_keys *keys = &settle->slot->keys;
+  const struct queue_deferral *deferral = &settle->deferral;
+  command_script(command, &settle->slot->client->scripts, SCRIPT_DEFER, 3);
+  command_text(command, keys->claimed);
+  command_text(command, keys->delayed);
+  command_text(command, keys->stats);
+  command_bytes(command, settle->payload, settle->payload_len);
+  command_bytes(command, settle->noted, settle->noted_len);
+  command_text(command, deferral->at_ms > 0 ? "at" : "in");
+  command_number(command, deferral->at_ms > 0 ? deferral->at_ms : deferral->in_ms);
+  command_text(command, deferral->retry ? "retried" : "delayed");
 }
 
 static void send_one(struct settle *settle) {
@@ -230,6 +268,7 @@ static void send_one(struct settle *settle) {
   if (!client->up || settle->in_flight) return;
   switch (settle->kind) {
   case SETTLE_RESULT: command_result(&command, settle); break;
+  case SETTLE_DEFER: command_defer(&command, settle); break;
   case SETTLE_RETURN:
     command_script(&command, &client->scripts, SCRIPT_GIVE_BACK, 2);
     command_text(&command, slot->keys.claimed);
@@ -238,10 +277,11 @@ static void send_one(struct settle *settle) {
     break;
   case SETTLE_LEAVE:
     if (!claim_quiet(slot)) return; /* a claim under way would be left behind; its end sends this */
-    command_script(&command, &client->scripts, SCRIPT_LEAVE, 3);
+    command_script(&command, &client->scripts, SCRIPT_LEAVE, 4);
     command_text(&command, slot->keys.workers);
     command_text(&command, slot->keys.claimed);
     command_text(&command, slot->keys.jobs);
+    command_text(&command, slot->keys.about);
     command_text(&command, client->worker);
     break;
   }
@@ -272,6 +312,11 @@ static int64_t ttl_ms(const struct queue_client *client, const struct job *job) 
   return (int64_t)s * 1000;
 }
 
+/* New for each claim that ends. */
+static void make_token(struct queue_client *client, char *out, size_t size) {
+  snprintf(out, size, "%s:%" PRIu64, client->worker, ++client->claims_settled);
+}
+
 static int settle_in(struct queue_slot *slot, const struct job *job, const char *json, size_t json_len,
                      const char *status, const char *dead_reason, queue_settle_fn done, void *ctx) {
   struct queue_client *client = slot->client;
@@ -280,7 +325,9 @@ static int settle_in(struct queue_slot *slot, const struct job *job, const char 
   settle->json = malloc(json_len + 1);
   settle->status = strdup(status);
   settle->ttl_ms = ttl_ms(client, job);
-  snprintf(settle->token, sizeof settle->token, "%s:%" PRIu64, client->worker, ++client->claims_settled);
+  make_token(client, settle->token, sizeof settle->token);
+  if (job->note_len && !(settle->original = job_payload_original(job, &settle->original_len))) goto fail;
+  if (job->id[0] && !(settle->id = strdup(job->id))) goto fail;
   if (job->id[0] && !(settle->done_key = key_done(client->prefix, slot->name, job->id))) goto fail;
   if (job->reply_to && !(settle->reply_key = strdup(job->reply_to))) goto fail;
   if (!settle->json || !settle->status) goto fail;
@@ -306,6 +353,26 @@ int queue_settle(struct queue_client *client, const struct job *job, const char 
                  const char *status, const char *dead_reason, queue_settle_fn done, void *ctx) {
   struct queue_slot *slot = slot_of(client, job);
   return slot ? settle_in(slot, job, json, json_len, status, dead_reason, done, ctx) : -EINVAL;
+}
+
+int queue_defer(struct queue_client *client, const struct job *job, const struct queue_deferral *deferral,
+                queue_settle_fn done, void *ctx) {
+  struct queue_slot *slot = slot_of(client, job);
+  char token[160];
+  if (!slot) return -EINVAL;
+  struct settle *settle = settle_new(slot, SETTLE_DEFER, job->payload, job->payload_len, done, ctx);
+  if (!settle) return -ENOMEM;
+  make_token(client, token, sizeof token);
+  const struct job_note note = {
+      .deaths = job->deaths, .attempt = deferral->attempt, .delayed = true, .token = token};
+  settle->noted = job_payload_noted(job, &note, &settle->noted_len);
+  settle->deferral = *deferral;
+  if (!settle->noted) {
+    settle_free(settle);
+    return -ENOMEM;
+  }
+  enqueue(settle);
+  return 0;
 }
 
 int queue_give_back(struct queue_client *client, const struct job *job, queue_settle_fn done, void *ctx) {

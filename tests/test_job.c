@@ -17,6 +17,9 @@ static const struct job_limits limits = {
     .memory_mb = {256, 8, 1024},
     .max_output_bytes = {1 << 20, 0, 16 << 20},
     .reply_ttl_s = {3600, 1, 86400},
+    .max_attempts = {1, 1, 25},
+    .backoff_ms = {1000, 0, 86400000},
+    .delay_ms = {0, 0, 86400000},
     .max_code_bytes = 64,
     .max_input_bytes = 4096,
     .max_payload_bytes = 8192,
@@ -85,8 +88,9 @@ START_TEST(test_every_field_is_stored) {
   struct job *job =
       parse("{\"id\":\"A.b_c:d-9\",\"code\":\"\",\"input\":[1],\"timeout_ms\":5,\"cpu_ms\":6,\"memory_mb\":8,"
             "\"max_output_bytes\":0,\"capture_console\":false,\"bindings\":[],\"tenant\":\"t\\u00e9\","
-            "\"reply_to\":\"k\",\"reply_ttl_s\":7,\"max_attempts\":1,\"backoff_ms\":5,\"delay_ms\":0,"
-            "\"run_at_ms\":0,\"seed\":9007199254740991,\"record\":false,\"metadata\":{\"a\":1}}");
+            "\"reply_to\":\"k\",\"reply_ttl_s\":7,\"max_attempts\":3,\"backoff_ms\":5,\"delay_ms\":0,"
+            "\"run_at_ms\":1700000000000,\"isolation\":\"process\",\"seed\":9007199254740991,\"record\":"
+            "false,\"metadata\":{\"a\":1}}");
   ck_assert_msg(!job->error, "%s", job->error);
   ck_assert_str_eq(job->id, "A.b_c:d-9");
   assert_span(job->code, "\"\"");
@@ -102,7 +106,105 @@ START_TEST(test_every_field_is_stored) {
   ck_assert_str_eq(job->reply_to, "k");
   ck_assert(job->has_seed);
   ck_assert_uint_eq(job->seed, 9007199254740991u);
+  ck_assert_uint_eq(job->max_attempts, 3);
+  ck_assert_uint_eq(job->backoff_ms, 5);
+  ck_assert_int_eq(job->delay_ms, 0);
+  ck_assert_int_eq(job->run_at_ms, 1700000000000);
+  ck_assert(job->own_process);
   job_free(job);
+}
+END_TEST
+
+/* ---- the workers' note ---- */
+
+static const struct job_note second = {.deaths = 4, .attempt = 2, .delayed = true, .token = "w-1:7"};
+
+START_TEST(test_a_note_comes_and_goes_without_a_trace) {
+  static const char *const payloads[] = {
+      "{\"id\":\"i\",\"code\":\"1\"}",
+      " \n{ \"code\":\"1\", \"id\":\"i\" , \"input\":{\"a\":1,\"a\":2.50,\"b\":[],\"c\":\"\\u0000\"}}",
+      "{\t\"isoqq\":1}", /* invalid, but an object */
+  };
+  for (size_t i = 0; i < COUNT(payloads); i++) {
+    struct job *job = parse(payloads[i]), *noted;
+    size_t len;
+    char *text = job_payload_noted(job, &second, &len);
+    ck_assert_uint_eq(len, strlen(text));
+    noted = parse_bytes(text, len);
+    ck_assert_int_eq(noted->error == NULL, job->error == NULL);
+    ck_assert_uint_eq(noted->deaths, 4);
+    ck_assert_uint_eq(noted->attempt, 2);
+    ck_assert(noted->delayed);
+    ck_assert_str_eq(noted->id, job->id);
+    free(text);
+
+    const struct job_note third = {.deaths = 4, .attempt = 3, .token = ""};
+    text = job_payload_noted(noted, &third, &len);
+    job_free(noted);
+    noted = parse_bytes(text, len);
+    ck_assert_uint_eq(noted->attempt, 3);
+    ck_assert(!noted->delayed);
+    ck_assert_ptr_null(strstr(text, "w-1:7"));
+    free(text);
+
+    text = job_payload_original(noted, &len);
+    ck_assert_str_eq(text, payloads[i][0] == '{' ? payloads[i] : strchr(payloads[i], '{'));
+    free(text);
+    job_free(noted);
+    job_free(job);
+  }
+}
+END_TEST
+
+START_TEST(test_the_original_of_a_payload_without_note_is_itself) {
+  static const char *const payloads[] = {"{\"code\":\"1\"}", " { }", "nonsense", "",
+                                         "{\"isoq\":1,\"code\":\"1\"}"};
+  for (size_t i = 0; i < COUNT(payloads); i++) {
+    struct job *job = parse(payloads[i]);
+    size_t len;
+    char *text = job_payload_original(job, &len);
+    ck_assert_str_eq(text, payloads[i]);
+    free(text);
+    job_free(job);
+  }
+}
+END_TEST
+
+START_TEST(test_a_note_is_read_only_where_workers_write_it) {
+  static const char *const rest = ",\"id\":\"i\",\"code\":\"1\"}";
+  static const char *const notes[] = {
+      "{\"isoq\": {\"deaths\":1}",
+      "{ \"isoq\":{\"deaths\":1}",
+      "{\"isoq\":1",
+      "{\"isoq\":{\"deaths\":-1}",
+      "{\"isoq\":{\"deaths\":\"1\"}",
+      "{\"isoq\":{\"attempt\":0}",
+      "{\"tenant\":\"t\",\"isoq\":{\"deaths\":1}",
+  };
+  char payload[256];
+  for (size_t i = 0; i < COUNT(notes); i++) {
+    snprintf(payload, sizeof payload, "%s%s", notes[i], rest);
+    assert_error(payload, "isoq: reserved for what workers note on a job; leave it out");
+  }
+  assert_error("{\"isoq\":{\"deaths\":1},\"isoq\":{\"deaths\":1},\"id\":\"i\",\"code\":\"1\"}",
+               "isoq: given twice");
+  assert_valid("{\"isoq\":{\"deaths\":1},\"id\":\"i\",\"code\":\"1\"}"); /* as reap.lua writes it */
+}
+END_TEST
+
+START_TEST(test_a_note_does_not_make_a_payload_too_long) {
+  char payload[8193], *text;
+  size_t len;
+  snprintf(payload, sizeof payload, "{\"id\":\"i\",\"code\":\"1\",\"tenant\":\"t\"%*s}", 8192 - 34, "");
+  ck_assert_uint_eq(strlen(payload), 8192);
+  struct job *job = parse(payload);
+  ck_assert_msg(!job->error, "%s", job->error);
+  text = job_payload_noted(job, &second, &len);
+  job_free(job);
+  job = parse_bytes(text, len);
+  ck_assert_msg(!job->error, "%s", job->error);
+  job_free(job);
+  free(text);
 }
 END_TEST
 
@@ -303,13 +405,15 @@ START_TEST(test_every_field_says_what_is_wrong) {
       {"\"reply_to\":[]", "reply_to: [] is not a string"},
       {"\"metadata\":[]", "metadata: [] is not an object"},
       {"\"metadata\":null", "metadata: null is not an object"},
-      {"\"max_attempts\":3",
-       "max_attempts: retries are not supported by this version; leave the field out, or give 1"},
+      {"\"max_attempts\":1001", "max_attempts: 1001 is over this worker's maximum 25"},
       {"\"max_attempts\":0", "max_attempts: 0 is under the minimum 1"},
       {"\"backoff_ms\":-1", "backoff_ms: -1 is under the minimum 0"},
-      {"\"delay_ms\":5", "delay_ms: delayed jobs are not supported by this version"},
+      {"\"delay_ms\":5,\"run_at_ms\":5", "delay_ms, run_at_ms: give one of the two"},
+      {"\"delay_ms\":-5", "delay_ms: -5 is under the minimum 0"},
       {"\"delay_ms\":\"5\"", "delay_ms: \"5\" is not an integer"},
-      {"\"run_at_ms\":1700000000000", "run_at_ms: delayed jobs are not supported by this version"},
+      {"\"run_at_ms\":1e15", "run_at_ms: 1e15 is over this worker's maximum 253402300799999"},
+      {"\"isolation\":\"vm\"", "isolation: \"vm\" is not \"isolate\" or \"process\""},
+      {"\"isolation\":null", "isolation: null is not \"isolate\" or \"process\""},
       {"\"record\":true", "record: replay records are not supported by this version"},
       {"\"record\":\"yes\"", "record: \"yes\" is not true or false"},
       {"\"cod\":\"1\"", "cod: unknown field (did you mean \"code\"? known fields: id, code, input, "},
@@ -501,6 +605,10 @@ int main(void) {
   TCase *tc = tcase_create("job");
   tcase_add_test(tc, test_minimal_job_has_the_defaults);
   tcase_add_test(tc, test_every_field_is_stored);
+  tcase_add_test(tc, test_a_note_comes_and_goes_without_a_trace);
+  tcase_add_test(tc, test_the_original_of_a_payload_without_note_is_itself);
+  tcase_add_test(tc, test_a_note_is_read_only_where_workers_write_it);
+  tcase_add_test(tc, test_a_note_does_not_make_a_payload_too_long);
   tcase_add_test(tc, test_text_of_values_is_kept);
   tcase_add_test(tc, test_what_is_not_json_is_refused_inside_values);
   tcase_add_test(tc, test_text_that_is_no_object);

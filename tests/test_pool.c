@@ -106,6 +106,9 @@ static struct job *make_job(const char *id, const char *code, const char *more) 
       .memory_mb = {64, 4, 1024},
       .max_output_bytes = {100000, 0, 16 << 20},
       .reply_ttl_s = {60, 1, 3600},
+      .max_attempts = {1, 1, 25},
+      .backoff_ms = {1000, 0, 86400000},
+      .delay_ms = {0, 0, 86400000},
       .max_code_bytes = 1 << 20,
       .max_input_bytes = 32 << 20,
       .max_payload_bytes = 40 << 20,
@@ -376,7 +379,7 @@ START_TEST(test_capacity_is_told) {
   ck_assert_uint_eq(pool_free_slots(pool), 0);
   ck_assert_uint_eq(pool_waiting(pool), 1);
   for (size_t i = 0; i < submitted; i++)
-    ck_assert_int_eq(pool_cancel(pool, told[i].id), 0);
+    ck_assert_int_eq(pool_cancel(pool, NULL, told[i].id), 0);
   run_until(done_calls == 4 && pool_free_slots(pool) == 3);
   ck_assert_uint_eq(last_capacity, 3);
 }
@@ -457,7 +460,7 @@ START_TEST(test_no_more_jobs_at_once_than_executors) {
     jobs[i] = submit("cancellable", "");
   ck_assert_uint_eq(pool_waiting(pool), 2);
   for (int i = 0; i < 4; i++)
-    pool_cancel(pool, jobs[i]->id);
+    pool_cancel(pool, NULL, jobs[i]->id);
   run_until(done_calls == 6 && pool_executors(pool) == 2);
 }
 END_TEST
@@ -533,7 +536,7 @@ START_TEST(test_cancel_running) {
   start_and_wait(1);
   run("ok:so that the number is not 1", "");
   entry = submit("cancellable", "");
-  ck_assert_int_eq(pool_cancel(pool, entry->id), 0);
+  ck_assert_int_eq(pool_cancel(pool, NULL, entry->id), 0);
   run_until(entry->times == 1);
   /* The signal carried the number of the job on that connection. */
   assert_failed(entry, ISOQ_STATUS_CANCELLED, "job 2");
@@ -546,7 +549,7 @@ START_TEST(test_cancel_what_does_not_stop) {
 
   start_and_wait(1);
   entry = submit("hang", "");
-  ck_assert_int_eq(pool_cancel(pool, entry->id), 0);
+  ck_assert_int_eq(pool_cancel(pool, NULL, entry->id), 0);
   run_until(entry->times == 1);
   assert_failed(entry, ISOQ_STATUS_CANCELLED, "cancelled: the script did not stop by itself");
   ck_assert_double_lt(entry->result.execution_time_ms, 5000);
@@ -561,13 +564,13 @@ START_TEST(test_cancel_waiting) {
   start_and_wait(1);
   running = submit("cancellable", "");
   waiting = submit("ok:never", "");
-  ck_assert_int_eq(pool_cancel(pool, waiting->id), 0);
+  ck_assert_int_eq(pool_cancel(pool, NULL, waiting->id), 0);
   ck_assert_uint_eq(waiting->times, 0); /* later, from the loop */
   run_until(waiting->times == 1);
   assert_failed(waiting, ISOQ_STATUS_CANCELLED, "cancelled before it started");
   ck_assert_uint_eq(running->times, 0);
-  ck_assert_int_eq(pool_cancel(pool, waiting->id), -ENOENT);
-  ck_assert_int_eq(pool_cancel(pool, running->id), 0);
+  ck_assert_int_eq(pool_cancel(pool, NULL, waiting->id), -ENOENT);
+  ck_assert_int_eq(pool_cancel(pool, NULL, running->id), 0);
   run_until(running->times == 1);
 }
 END_TEST
@@ -764,7 +767,7 @@ START_TEST(test_neighbours_are_left_alone) {
   run_until(bad->times == 1);
   for (int i = 0; i < 3; i++) {
     ck_assert_uint_eq(slow[i]->times, 0);
-    pool_cancel(pool, slow[i]->id);
+    pool_cancel(pool, NULL, slow[i]->id);
     run_until(slow[i]->times == 1);
     assert_status(slow[i], ISOQ_STATUS_CANCELLED);
   }
@@ -1044,7 +1047,7 @@ START_TEST(test_take_waiting) {
   pool_take_waiting(pool, 0, on_taken, &taken_back);
   ck_assert_uint_eq(taken_back, 2);
   ck_assert_uint_eq(pool_waiting(pool), 0);
-  pool_cancel(pool, running->id);
+  pool_cancel(pool, NULL, running->id);
   run_until(running->times == 1);
   assert_next_is_served();
 }

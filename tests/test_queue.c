@@ -30,6 +30,9 @@ static const struct job_limits limits = {
     .memory_mb = {256, 8, 1024},
     .max_output_bytes = {1 << 20, 0, 16 << 20},
     .reply_ttl_s = {3600, 1, 86400},
+    .max_attempts = {1, 1, 25},
+    .backoff_ms = {1000, 0, 86400000},
+    .delay_ms = {0, 0, 86400000},
     .max_code_bytes = 1 << 20,
     .max_input_bytes = 1 << 20,
     .max_payload_bytes = 4 << 20,
@@ -424,7 +427,7 @@ START_TEST(test_a_job_given_back_is_next) {
   UNTIL(base, w.returned == 1);
   ck_assert_int_eq(number("EXISTS isoq:{default}:claimed:%s", "w1"), 0);
   ck_assert(has_member(text("LINDEX isoq:{default}:jobs -1", NULL), "id", "first"));
-  ck_assert_int_eq(number("EXISTS isoq:{default}:deaths", NULL), 0);
+  ck_assert_ptr_null(strstr(text("LINDEX isoq:{default}:jobs -1", NULL), "\"isoq\"")); /* nobody died */
   queue_client_set_capacity(w.client, 2);
   UNTIL(base, w.job_count == 3);
   ck_assert_str_eq(w.jobs[1]->id, "first");
@@ -548,6 +551,152 @@ START_TEST(test_a_broken_key_of_ours_is_said_and_survived) {
 }
 END_TEST
 
+/* ---- delayed jobs ---- */
+
+static void defer(struct worker *w, size_t index, struct queue_deferral deferral) {
+  ck_assert_int_eq(queue_defer(w->client, w->jobs[index], &deferral, on_returned, w), 0);
+}
+
+START_TEST(test_a_deferred_job_comes_back_when_it_is_due) {
+  struct worker w;
+  push_default("a");
+  worker_start(&w, base, "w1");
+  queue_client_set_capacity(w.client, 1);
+  UNTIL(base, w.job_count == 1);
+  const int64_t before_ms = conn_now_ms();
+  defer(&w, 0, (struct queue_deferral){.attempt = 2, .retry = true, .in_ms = 300});
+  UNTIL(base, w.returned == 1);
+  ck_assert_int_eq(number("ZCARD isoq:{default}:delayed", NULL), 1);
+  ck_assert_int_eq(
+      number("EXISTS isoq:{default}:claimed:w1 isoq:{default}:jobs isoq:{default}:reply:a", NULL), 0);
+  ck_assert_int_eq(stat("retried"), 1);
+  queue_client_set_capacity(w.client, 1);
+  UNTIL(base, w.job_count == 2);
+  ck_assert_int_ge(conn_now_ms() - before_ms, 300);
+  ck_assert_str_eq(w.jobs[1]->id, "a");
+  ck_assert_uint_eq(w.jobs[1]->attempt, 2);
+  ck_assert(w.jobs[1]->delayed);
+  settle(&w, 1);
+  UNTIL(base, w.outcomes[QUEUE_SETTLED] == 1);
+  ck_assert_ptr_nonnull(strstr(text("LINDEX isoq:{default}:reply:%s 0", "a"), "\"attempt\":2"));
+  ck_assert_int_eq(number("EXISTS isoq:{default}:delayed isoq:{default}:claimed:w1", NULL), 0);
+  worker_die(&w);
+}
+END_TEST
+
+START_TEST(test_what_is_due_first_comes_first_and_the_past_at_once) {
+  struct worker w;
+  const char *const ids[] = {"c", "a", "b"};
+  for (size_t i = 0; i < COUNT(ids); i++)
+    push_default(ids[i]);
+  worker_start(&w, base, "w1");
+  queue_client_set_capacity(w.client, 3);
+  UNTIL(base, w.job_count == 3);
+  defer(&w, 0, (struct queue_deferral){.attempt = 1, .at_ms = 3});
+  defer(&w, 1, (struct queue_deferral){.attempt = 1, .at_ms = 1});
+  defer(&w, 2, (struct queue_deferral){.attempt = 1, .at_ms = 2});
+  UNTIL(base, w.returned == 3);
+  ck_assert_int_eq(stat("delayed"), 3);
+  UNTIL(base, number("LLEN isoq:{default}:jobs", NULL) == 3);
+  queue_client_set_capacity(w.client, 3);
+  UNTIL(base, w.job_count == 6);
+  ck_assert_str_eq(w.jobs[3]->id, "a");
+  ck_assert_str_eq(w.jobs[4]->id, "b");
+  ck_assert_str_eq(w.jobs[5]->id, "c");
+  worker_die(&w);
+}
+END_TEST
+
+START_TEST(test_two_deferred_jobs_of_the_same_bytes_stay_two) {
+  struct worker w;
+  for (int i = 0; i < 2; i++)
+    run("LPUSH isoq:{default}:jobs %s", "{\"reply_to\":\"k\",\"code\":\"1\"}");
+  worker_start(&w, base, "w1");
+  queue_client_set_capacity(w.client, 2);
+  UNTIL(base, w.job_count == 2);
+  for (size_t i = 0; i < 2; i++)
+    defer(&w, i, (struct queue_deferral){.attempt = 2, .retry = true, .in_ms = 3600000});
+  UNTIL(base, w.returned == 2);
+  ck_assert_int_eq(number("ZCARD isoq:{default}:delayed", NULL), 2);
+  worker_die(&w);
+}
+END_TEST
+
+START_TEST(test_any_worker_promotes_what_a_producer_put_aside) {
+  struct worker w;
+  worker_start(&w, base, "w1");
+  queue_client_set_capacity(w.client, 1);
+  UNTIL(base, w.link == 1);
+  run("ZADD isoq:{default}:delayed 5 {\"id\":\"z\",\"code\":\"1\"}");
+  UNTIL(base, w.job_count == 1);
+  ck_assert_str_eq(w.jobs[0]->id, "z");
+  worker_die(&w);
+}
+END_TEST
+
+START_TEST(test_a_lost_claim_is_not_deferred) {
+  struct worker w;
+  push_default("a");
+  worker_start(&w, base, "w1");
+  queue_client_set_capacity(w.client, 1);
+  UNTIL(base, w.job_count == 1);
+  run("DEL isoq:{default}:claimed:w1");
+  defer(&w, 0, (struct queue_deferral){.attempt = 2, .retry = true, .in_ms = 1});
+  UNTIL(base, queue_client_pending(w.client) == 0);
+  ck_assert_uint_eq(w.returned, 0); /* fenced */
+  ck_assert_int_eq(number("EXISTS isoq:{default}:delayed isoq:{default}:jobs", NULL), 0);
+  worker_die(&w);
+}
+END_TEST
+
+START_TEST(test_a_deferral_whose_answer_was_lost_is_not_done_twice) {
+  struct worker w;
+  push_default("a");
+  worker_start(&w, base, "w1");
+  queue_client_set_capacity(w.client, 1);
+  UNTIL(base, w.job_count == 1);
+  defer(&w, 0, (struct queue_deferral){.attempt = 2, .retry = true, .in_ms = 3600000});
+  conn_drop(w.client->command, "cut by the test"); /* it may have been sent, or not */
+  UNTIL(base, w.returned == 1);
+  ck_assert_int_eq(number("ZCARD isoq:{default}:delayed", NULL), 1);
+  ck_assert_int_eq(number("EXISTS isoq:{default}:claimed:w1", NULL), 0);
+  worker_die(&w);
+}
+END_TEST
+
+START_TEST(test_a_delayed_key_of_another_type_is_said_and_survived) {
+  struct worker w;
+  push_default("a");
+  worker_start(&w, base, "w1");
+  queue_client_set_capacity(w.client, 1);
+  UNTIL(base, w.job_count == 1);
+  run("SET isoq:{default}:delayed oops");
+  defer(&w, 0, (struct queue_deferral){.attempt = 2, .retry = true, .in_ms = 3600000});
+  UNTIL(base, strstr(w.notes, "isoq:{default}:delayed must be a zset and is a string") ||
+                  strstr(w.notes, "promote: WRONGTYPE"));
+  ck_assert_int_eq(number("LLEN isoq:{default}:claimed:%s", "w1"), 1);
+  run("DEL isoq:{default}:delayed");
+  UNTIL(base, w.returned == 1);
+  ck_assert_int_eq(number("ZCARD isoq:{default}:delayed", NULL), 1);
+  worker_die(&w);
+}
+END_TEST
+
+START_TEST(test_a_result_ends_the_submission_of_its_id) {
+  struct worker w;
+  run("HSET isoq:{default}:submitted a 1 b 2");
+  push_default("a");
+  worker_start(&w, base, "w1");
+  queue_client_set_capacity(w.client, 1);
+  UNTIL(base, w.job_count == 1);
+  settle(&w, 0);
+  UNTIL(base, w.outcomes[QUEUE_SETTLED] == 1);
+  ck_assert_int_eq(number("HEXISTS isoq:{default}:submitted a", NULL), 0);
+  ck_assert_int_eq(number("HEXISTS isoq:{default}:submitted b", NULL), 1);
+  worker_die(&w);
+}
+END_TEST
+
 /* ---- dead workers ---- */
 
 static const struct settings hasty = {.lease_ms = 500, .lease_renew_ms = 100, .reap_interval_ms = 50};
@@ -572,12 +721,13 @@ START_TEST(test_a_late_result_is_fenced) {
   settle(&slow, 0);
   UNTIL(slow_base, slow.outcomes[QUEUE_FENCED] == 1);
   ck_assert_int_eq(number("EXISTS isoq:{default}:reply:a isoq:{default}:done:a", NULL), 0);
-  ck_assert_int_eq(number("HLEN isoq:{default}:deaths", NULL), 2);
+  ck_assert_uint_eq(other.jobs[0]->deaths, 1);
+  ck_assert_uint_eq(other.jobs[1]->deaths, 1);
   settle(&other, 0);
   settle(&other, 1);
   UNTIL(base, other.outcomes[QUEUE_SETTLED] == 2);
   ck_assert(has_member(text("LINDEX isoq:{default}:reply:%s 0", "a"), "worker", "other"));
-  ck_assert_int_eq(number("EXISTS isoq:{default}:deaths", NULL), 0);
+  ck_assert_ptr_nonnull(strstr(text("LINDEX isoq:{default}:reply:%s 0", "a"), "\"attempt\":2"));
   ck_assert_int_eq(stat("fenced"), 1);
   UNTIL(slow_base, strstr(slow.notes, "warn lease_lost"));
   worker_die(&slow);
@@ -595,6 +745,7 @@ START_TEST(test_a_job_that_kills_workers_is_given_up) {
     worker_start_with(&w, base, name, hasty);
     queue_client_set_capacity(w.client, 1);
     UNTIL(base, w.job_count == 1);
+    ck_assert_uint_eq(w.jobs[0]->deaths, (unsigned)i);
     worker_die(&w);
   }
   worker_start_with(&w, base, "last", hasty);
@@ -605,9 +756,10 @@ START_TEST(test_a_job_that_kills_workers_is_given_up) {
   ck_assert(has_member(json, "status", "worker_lost") && has_member(json, "worker", "last"));
   ck_assert_ptr_nonnull(
       strstr(text("LINDEX isoq:{default}:dead 0", NULL), "\"reason\":\"given up: 3 workers died"));
+  ck_assert_ptr_nonnull(
+      strstr(text("LINDEX isoq:{default}:dead 0", NULL), "{\"job\":{\"id\":\"poison\"")); /* as pushed */
   UNTIL(base, queue_client_pending(w.client) == 0);
-  ck_assert_int_eq(
-      number("EXISTS isoq:{default}:deaths isoq:{default}:claimed:last isoq:{default}:jobs", NULL), 0);
+  ck_assert_int_eq(number("EXISTS isoq:{default}:claimed:last isoq:{default}:jobs", NULL), 0);
   ck_assert_int_eq(stat("status:worker_lost"), 1);
   worker_die(&w);
 }
@@ -981,6 +1133,14 @@ int main(void) {
   tcase_add_test(tc, test_reply_to_of_another_type_makes_a_dead_letter);
   tcase_add_test(tc, test_nothing_is_dropped_silently);
   tcase_add_test(tc, test_a_broken_key_of_ours_is_said_and_survived);
+  tcase_add_test(tc, test_a_deferred_job_comes_back_when_it_is_due);
+  tcase_add_test(tc, test_what_is_due_first_comes_first_and_the_past_at_once);
+  tcase_add_test(tc, test_two_deferred_jobs_of_the_same_bytes_stay_two);
+  tcase_add_test(tc, test_any_worker_promotes_what_a_producer_put_aside);
+  tcase_add_test(tc, test_a_lost_claim_is_not_deferred);
+  tcase_add_test(tc, test_a_deferral_whose_answer_was_lost_is_not_done_twice);
+  tcase_add_test(tc, test_a_delayed_key_of_another_type_is_said_and_survived);
+  tcase_add_test(tc, test_a_result_ends_the_submission_of_its_id);
   tcase_add_test(tc, test_a_late_result_is_fenced);
   tcase_add_test(tc, test_a_job_that_kills_workers_is_given_up);
   tcase_add_test(tc, test_a_long_list_of_a_dead_worker_is_taken_in_parts);

@@ -55,7 +55,7 @@ static void on_signal(evutil_socket_t signal, short what, void *ctx) {
   (void)signal, (void)what;
   if (local->interrupted) stop(local);
   local->interrupted = true;
-  pool_cancel(local->pool, local->job->id);
+  pool_cancel(local->pool, NULL, local->job->id);
 }
 
 static void keep_job(void *ctx, struct job *job) {

@@ -97,6 +97,16 @@ size_t pool_busy(const struct pool *pool) {
   return busy;
 }
 
+void pool_each_running(const struct pool *pool, void (*each)(void *ctx, const struct job *job), void *ctx) {
+  const struct member *member;
+
+  LIST_FOREACH(member, &pool->members, entry) {
+    const struct job *job = executor_job(member->executor);
+
+    if (job != NULL) each(ctx, job);
+  }
+}
+
 size_t pool_waiting(const struct pool *pool) {
   return pool->waiting_count;
 }
@@ -394,12 +404,17 @@ int pool_submit(struct pool *pool, struct job *job) {
   return 0;
 }
 
-int pool_cancel(struct pool *pool, const char *id) {
+static bool is_job(const struct job *job, const char *queue, const char *id) {
+  return strcmp(job->id, id) == 0 &&
+         (queue == NULL || (job->queue != NULL && strcmp(job->queue, queue) == 0));
+}
+
+int pool_cancel(struct pool *pool, const char *queue, const char *id) {
   struct waiter *waiter;
   struct member *member;
 
   TAILQ_FOREACH(waiter, &pool->waiting, entry) {
-    if (strcmp(waiter->job->id, id) != 0) continue;
+    if (!is_job(waiter->job, queue, id)) continue;
     outcome_from_cancel(&waiter_take(pool, waiter)->result);
     pool_settle(pool, waiter);
     pool_report(pool);
@@ -408,7 +423,7 @@ int pool_cancel(struct pool *pool, const char *id) {
   LIST_FOREACH(member, &pool->members, entry) {
     const struct job *job = executor_job(member->executor);
 
-    if (job != NULL && strcmp(job->id, id) == 0) {
+    if (job != NULL && is_job(job, queue, id)) {
       executor_cancel(member->executor);
       return 0;
     }

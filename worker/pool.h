@@ -74,13 +74,16 @@ void pool_free(struct pool *pool);
  */
 int pool_submit(struct pool *pool, struct job *job);
 
-/* Stops one job, waiting or running, by id; its outcome is `cancelled`. 0 or -ENOENT. */
-int pool_cancel(struct pool *pool, const char *id);
+/* Stops one job, waiting or running, by queue (NULL: any) and id; its outcome is `cancelled`. 0 or -ENOENT. */
+int pool_cancel(struct pool *pool, const char *queue, const char *id);
 
 unsigned pool_free_slots(const struct pool *pool);
 size_t pool_executors(const struct pool *pool); /* ready or busy */
 size_t pool_busy(const struct pool *pool);      /* jobs running */
 size_t pool_waiting(const struct pool *pool);   /* jobs given and not started */
+
+/* The jobs that run now, one call each. */
+void pool_each_running(const struct pool *pool, void (*each)(void *ctx, const struct job *job), void *ctx);
 
 /*
  * Hands back the jobs that have waited for `waited_ms` and not started, one call of `take` each, oldest

@@ -30,6 +30,7 @@
 #include "worker/clock.h"
 #include "worker/log.h"
 #include "worker/pool.h"
+#include "worker/retry.h"
 #include "worker/settings.h"
 
 #ifndef ISOQ_VERSION
@@ -43,6 +44,7 @@
 #define TICK_MS 250
 #define LAST_WORD_S 5 /* for Redis to confirm, after the drain's own time */
 #define LEAVE_S 2
+#define RATE_MS 5000
 #define TRIM_ABOVE_BYTES (1u << 20) /* of a result */
 #define TRIM_TICKS 4                /* until Redis has it, and its copies are freed */
 
@@ -69,8 +71,12 @@ struct worker {
   bool told_ready;
   unsigned trim_ticks; /* for so many ticks yet, free memory goes back to the kernel */
   double run_ms_average;
-  uint64_t given_back, fenced, duplicates;
-  int64_t started_ns;
+  uint64_t given_back, fenced, duplicates, redis_down;
+  int64_t started_ns, started_at_ms;
+  char host[65];
+  double jobs_per_s; /* of late */
+  uint64_t jobs_before;
+  int64_t rated_ns;
 };
 
 /* What a settle's answer is about. */
@@ -107,6 +113,16 @@ static void on_capacity(void *ctx, unsigned free_slots) {
               LOG_MS("start_ms", clock_ms(clock_monotonic_ns() - w->started_ns)));
   }
   worker_tell_capacity(w);
+}
+
+/* That ended so far. */
+static uint64_t worker_jobs(const struct worker *w) {
+  const struct pool_counters *counters = pool_counters(w->pool);
+  uint64_t jobs = 0;
+
+  for (int i = 0; i < ISOQ_STATUS_COUNT; i++)
+    jobs += counters->jobs[i];
+  return jobs;
 }
 
 static void on_trouble(void *ctx, const char *why, int64_t retry_ms) {
@@ -200,6 +216,45 @@ static void worker_publish(struct worker *w, struct job *job, const struct job_r
   job_free(job);
 }
 
+/* ---- attempts and delays ---- */
+
+/* Takes the job. */
+static void worker_defer(struct worker *w, struct job *job, const struct queue_deferral *deferral) {
+  struct errand *errand = errand_new(w, job);
+
+  if (errand == NULL || queue_defer(w->queue, job, deferral, on_settled, errand) < 0) {
+    errand_free(errand);
+    worker_give_up(w, "putting off a job");
+  }
+  job_free(job);
+}
+
+/* Takes the job. */
+static void worker_retry(struct worker *w, struct job *job, const struct job_result *result) {
+  const struct queue_deferral deferral = {
+      .attempt = job->attempt + 1, .retry = true, .in_ms = retry_pause_ms(job, w->config->max_backoff_ms)};
+
+  log_event(LOG_LEVEL_INFO, "job", LOG_TEXT("id", job->id), LOG_TEXT("queue", job->queue),
+            LOG_TEXT("status", isoq_status_name(result->status)), LOG_MS("queued_ms", result->queued_ms),
+            LOG_MS("run_ms", result->execution_time_ms), LOG_INT("attempt", job->attempt),
+            LOG_INT("retry_in_ms", deferral.in_ms));
+  worker_defer(w, job, &deferral);
+}
+
+static bool not_due(const struct job *job) {
+  return !job->delayed && (job->delay_ms > 0 || job->run_at_ms > job->claimed_at_ms);
+}
+
+/* Takes the job. */
+static void worker_delay(struct worker *w, struct job *job) {
+  const struct queue_deferral deferral = {
+      .attempt = job->attempt, .in_ms = job->delay_ms, .at_ms = job->run_at_ms};
+
+  log_event(LOG_LEVEL_DEBUG, "job_delayed", LOG_TEXT("id", job->id), LOG_TEXT("queue", job->queue),
+            LOG_INT("delay_ms", job->delay_ms > 0 ? job->delay_ms : job->run_at_ms - job->claimed_at_ms));
+  worker_defer(w, job, &deferral);
+}
+
 /* Takes the job. */
 static void worker_give_back(void *ctx, struct job *job) {
   struct worker *w = ctx;
@@ -217,9 +272,18 @@ static void worker_give_back(void *ctx, struct job *job) {
 static void on_done(void *ctx, struct job *job, struct job_result *result) {
   struct worker *w = ctx;
   double run_ms = (double)(result->finished_at_ms - result->started_at_ms);
+  char reason[OUTCOME_MESSAGE_SIZE];
 
   w->run_ms_average = w->run_ms_average * 0.9 + run_ms * 0.1;
-  worker_publish(w, job, result, NULL);
+  if (retry_wanted(job, result->status)) {
+    worker_retry(w, job, result);
+  } else if (retry_exhausted(job, result->status)) {
+    snprintf(reason, sizeof(reason), "%s at the last of %u attempts: %s", isoq_status_name(result->status),
+             job->max_attempts, result->error_message.data != NULL ? result->error_message.data : "");
+    worker_publish(w, job, result, reason);
+  } else {
+    worker_publish(w, job, result, NULL);
+  }
   worker_tell_capacity(w);
   worker_check(w);
 }
@@ -249,11 +313,12 @@ static void on_claimed(void *ctx, const char *queue, const char *payload, size_t
     return;
   }
   job->claimed_at_ms = clock_real_ms();
-  if (job->attempt == 0) job->attempt = 1;
   if (w->phase != PHASE_SERVING)
     worker_give_back(w, job); /* it was on its way when the drain began */
   else if (job->error != NULL)
     worker_refuse(w, job);
+  else if (not_due(job))
+    worker_delay(w, job);
   else if (pool_submit(w->pool, job) < 0)
     worker_give_back(w, job);
   worker_tell_capacity(w);
@@ -322,9 +387,53 @@ static void on_signal(evutil_socket_t signal, short what, void *ctx) {
 
 /* ---- what the queue client tells ---- */
 
+static void on_cancel(void *ctx, const char *queue, const char *id) {
+  struct worker *w = ctx;
+
+  if (pool_cancel(w->pool, queue, id) == 0)
+    log_event(LOG_LEVEL_INFO, "cancel", LOG_TEXT("id", id), LOG_TEXT("queue", queue));
+}
+
+/* For `isoq status`; names and numbers only. */
+struct description {
+  const char *queue;
+  FILE *out;
+  bool more;
+};
+
+static void describe_running(void *ctx, const struct job *job) {
+  struct description *description = ctx;
+
+  if (strcmp(job->queue, description->queue) != 0) return;
+  fprintf(description->out, "%s{\"id\":\"%s\",\"since_ms\":%lld,\"attempt\":%u}",
+          description->more ? "," : "", job->id, (long long)job->claimed_at_ms, job->attempt);
+  description->more = true;
+}
+
+static void on_describe(void *ctx, const char *queue, char *out, size_t size) {
+  struct worker *w = ctx;
+  struct description description = {.queue = queue, .out = fmemopen(out, size, "w")};
+  bool whole;
+
+  if (description.out == NULL) return;
+  fprintf(
+      description.out,
+      "{\"host\":\"%s\",\"pid\":%d,\"version\":\"%s\",\"started_at_ms\":%lld,\"executors\":%u,\"busy\":%zu,"
+      "\"jobs_per_s\":%.1f,\"redis_down_count\":%llu,\"running\":[",
+      w->host, (int)getpid(), ISOQ_VERSION, (long long)w->started_at_ms, w->executors, pool_busy(w->pool),
+      w->jobs_per_s, (unsigned long long)w->redis_down);
+  pool_each_running(w->pool, describe_running, &description);
+  fputs("]}", description.out);
+  fflush(description.out);
+  whole = !ferror(description.out) && ftell(description.out) < (long)size;
+  fclose(description.out);
+  if (!whole) snprintf(out, size, "{}");
+}
+
 static void on_link(void *ctx, bool up, const char *why) {
   struct worker *w = ctx;
 
+  if (!up) w->redis_down++;
   log_event(up ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, up ? "redis_up" : "redis_down",
             LOG_TEXT("redis", w->url.display), LOG_TEXT("why", why),
             LOG_INT("unconfirmed", w->queue != NULL ? queue_client_pending(w->queue) : 0));
@@ -341,11 +450,22 @@ static void on_note(void *ctx, const char *level, const char *event, const char 
   log_event(as, event, LOG_TEXT("detail", detail));
 }
 
+static void worker_rate(struct worker *w) {
+  int64_t now_ns = clock_monotonic_ns();
+  uint64_t jobs = worker_jobs(w);
+
+  if (now_ns - w->rated_ns < RATE_MS * CLOCK_NS_PER_MS) return;
+  w->jobs_per_s = (double)(jobs - w->jobs_before) * 1000 / clock_ms(now_ns - w->rated_ns);
+  w->jobs_before = jobs;
+  w->rated_ns = now_ns;
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *ctx) {
   struct worker *w = ctx;
   uint64_t before = w->given_back;
 
   (void)fd, (void)what;
+  worker_rate(w);
   if (w->trim_ticks > 0) {
     w->trim_ticks--;
     malloc_trim(0);
@@ -360,16 +480,16 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx) {
 /* ---- set-up ---- */
 
 /* <host>-<pid>-<random>: new for every incarnation, which is what fences late results. */
-static int worker_make_name(char out[NAME_SIZE]) {
-  char host[65];
+static int worker_make_name(struct worker *w) {
+  char *host = w->host;
   uint64_t random;
 
   if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random)) return -EIO;
-  if (gethostname(host, sizeof(host)) < 0 || host[0] == '\0') strcpy(host, "host");
-  host[sizeof(host) - 1] = '\0';
+  if (gethostname(host, sizeof(w->host)) < 0 || host[0] == '\0') strcpy(host, "host");
+  host[sizeof(w->host) - 1] = '\0';
   for (char *c = host; *c != '\0'; c++)
     if (!isalnum((unsigned char)*c) && strchr("_.-", *c) == NULL) *c = '_';
-  snprintf(out, NAME_SIZE, "%s-%d-%08x", host, (int)getpid(), (unsigned)random);
+  snprintf(w->name, NAME_SIZE, "%s-%d-%08x", host, (int)getpid(), (unsigned)random);
   return 0;
 }
 
@@ -423,11 +543,8 @@ static void log_start(const struct worker *w) {
 
 static void log_stop(const struct worker *w) {
   const struct pool_counters *counters = pool_counters(w->pool);
-  uint64_t jobs = 0;
 
-  for (int i = 0; i < ISOQ_STATUS_COUNT; i++)
-    jobs += counters->jobs[i];
-  log_event(LOG_LEVEL_INFO, "stop", LOG_INT("exit_status", w->exit_status), LOG_INT("jobs", jobs),
+  log_event(LOG_LEVEL_INFO, "stop", LOG_INT("exit_status", w->exit_status), LOG_INT("jobs", worker_jobs(w)),
             LOG_INT("ok", counters->jobs[ISOQ_STATUS_OK]), LOG_INT("given_back", w->given_back),
             LOG_INT("fenced", w->fenced), LOG_INT("duplicates", w->duplicates),
             LOG_INT("executors_started", counters->started),
@@ -438,8 +555,12 @@ static void log_stop(const struct worker *w) {
 static int worker_make_parts(struct worker *w) {
   const struct pool_callbacks pool_callbacks = {
       .ctx = w, .done = on_done, .capacity = on_capacity, .trouble = on_trouble};
-  const struct queue_callbacks queue_callbacks = {
-      .ctx = w, .claimed = on_claimed, .link = on_link, .note = on_note};
+  const struct queue_callbacks queue_callbacks = {.ctx = w,
+                                                  .claimed = on_claimed,
+                                                  .link = on_link,
+                                                  .describe = on_describe,
+                                                  .cancel = on_cancel,
+                                                  .note = on_note};
   const struct queue_options queue_options = {
       .url = &w->url,
       .prefix = w->config->prefix,
@@ -482,8 +603,11 @@ static void worker_free(struct worker *w) {
 }
 
 int worker_run(const struct config *config) {
-  struct worker w = {
-      .config = config, .run_ms_average = PREFETCH_NEVER_MS, .started_ns = clock_monotonic_ns()};
+  struct worker w = {.config = config,
+                     .run_ms_average = PREFETCH_NEVER_MS,
+                     .started_ns = clock_monotonic_ns(),
+                     .rated_ns = clock_monotonic_ns(),
+                     .started_at_ms = clock_real_ms()};
   char error[CONFIG_ERROR_SIZE] = "out of memory";
   int status;
 
@@ -491,7 +615,7 @@ int worker_run(const struct config *config) {
   signal(SIGPIPE, SIG_IGN);
   settings_job_limits(config, &w.limits);
   if (redis_url_parse(config->redis_url, &w.url, error, sizeof(error)) < 0) return refuse_to_start(error);
-  if (worker_make_name(w.name) < 0 || worker_make_events(&w) < 0)
+  if (worker_make_name(&w) < 0 || worker_make_events(&w) < 0)
     status = refuse_to_start("no event loop, or no random bytes");
   else
     status = worker_make_parts(&w);

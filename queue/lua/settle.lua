@@ -1,12 +1,12 @@
 -- Ends a claim: publishes its result, once.
--- KEYS: claimed:<worker>, stats, dead, deaths [, done:<id>] [, the reply key]
+-- KEYS: claimed:<worker>, stats, dead, submitted [, done:<id>] [, the reply key]
 -- ARGV: payload, token of this claim, status, TTL in ms, result, dead letter or '', most dead letters,
---       '1' if done:<id> is given, '1' if the reply key is
+--       '1' if done:<id> is given, '1' if the reply key is, the id or ''
 -- Returns {'settled'}, {'already'} (by this very claim: its answer was lost), {'fenced'}, {'duplicate'}, or
 -- {'reply', type}: the reply key cannot take the result, and nothing was written.
 -- Writes are not rolled back, so whatever could fail is asked before the first one. LREM is that first one, which
 -- also lets the script pass when memory is full.
-local claimed, stats, dead, deaths = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local claimed, stats, dead, submitted = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local payload, token, status, ttl_ms, result, letter = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local done = ARGV[8] == '1' and KEYS[5]
 local reply = ARGV[9] == '1' and KEYS[#KEYS]
@@ -19,7 +19,7 @@ local done_type = done and type_of(done)
 if done_type == 'string' and redis.call('GET', done) == token then
   return {'already'}
 end
-for key, wanted in pairs({[stats] = 'hash', [dead] = 'list', [deaths] = 'hash'}) do
+for key, wanted in pairs({[stats] = 'hash', [dead] = 'list', [submitted] = 'hash'}) do
   local found = type_of(key)
   if found ~= 'none' and found ~= wanted then
     return redis.error_reply('ERR ' .. key .. ' must be a ' .. wanted .. ' and is a ' .. found)
@@ -34,8 +34,8 @@ if redis.call('LREM', claimed, 1, payload) == 0 then
   redis.pcall('HINCRBY', stats, 'fenced', 1)
   return {'fenced'}
 end
-if redis.call('EXISTS', deaths) == 1 then
-  redis.call('HDEL', deaths, redis.sha1hex(payload))
+if done then
+  redis.call('HDEL', submitted, ARGV[10])
 end
 if done and done_type ~= 'none' then
   redis.pcall('HINCRBY', stats, 'duplicates', 1)
