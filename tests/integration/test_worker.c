@@ -354,6 +354,133 @@ START_TEST(test_duplicate_id) {
 }
 END_TEST
 
+/* ---- attempts and delays ---- */
+
+static json_object *dead_letter(int index) {
+  redisReply *reply = ask("LINDEX isoq:{default}:dead %d", index);
+  json_object *letter = reply->type == REDIS_REPLY_STRING ? json_tokener_parse(reply->str) : NULL;
+
+  freeReplyObject(reply);
+  return letter;
+}
+
+START_TEST(test_failing_job_is_tried_again_until_it_succeeds) {
+  char more[128];
+  json_object *result;
+
+  snprintf(more, sizeof(more), ",\"input\":%lld,\"max_attempts\":25,\"backoff_ms\":50",
+           (long long)clock_real_ms() + 400);
+  worker_start(&a, "");
+  submit("default", "late", "if (Date.now() < input) throw new Error(0); 9", more);
+  result = await_result("late");
+  ck_assert_str_eq(text_of(result, "status"), "ok");
+  ck_assert_str_eq(text_of(result, "result"), "9");
+  ck_assert_int_gt(atoi(text_of(result, "attempt")), 1);
+  json_object_put(result);
+  worker_await(&a, "id=late queue=default status=error");
+  worker_await(&a, "attempt=1 retry_in_ms=");
+  worker_await(&a, "id=late queue=default status=ok");
+  ck_assert_ptr_null(dead_letter(0));
+  ck_assert_int_eq(worker_stop(&a), 0);
+  assert_nothing_held();
+}
+END_TEST
+
+START_TEST(test_attempts_that_run_out_give_the_last_result_and_a_dead_letter) {
+  json_object *result, *letter;
+
+  worker_start(&a, "");
+  submit("default", "never", "throw new TypeError('no ' + input)",
+         ",\"input\":1.50,\"max_attempts\":3,\"backoff_ms\":20");
+  result = await_result("never");
+  ck_assert_str_eq(text_of(result, "status"), "error");
+  ck_assert_str_eq(text_of(result, "attempt"), "3");
+  json_object_put(result);
+  letter = dead_letter(0);
+  ck_assert_str_eq(text_of(letter, "reason"), "error at the last of 3 attempts: no 1.5");
+  ck_assert_ptr_nonnull(strstr(text_of(letter, "job"), "\"input\": 1.50")); /* as it was pushed */
+  ck_assert_ptr_null(strstr(text_of(letter, "job"), "isoq"));
+  json_object_put(letter);
+  ck_assert_int_eq(ask_number("LLEN %s", "isoq:{default}:reply:never"), 0); /* one, which was read */
+  ck_assert_int_eq(worker_stop(&a), 0);
+}
+END_TEST
+
+START_TEST(test_what_breaks_the_rules_is_not_tried_again) {
+  worker_start(&a, "");
+  submit("default", "bad", "1", ",\"max_attempts\":3,\"timeout_ms\":\"x\"");
+  assert_result("bad", "invalid", NULL);
+  ck_assert_int_eq(ask_number("EXISTS %s", "isoq:{default}:delayed"), 0);
+}
+END_TEST
+
+START_TEST(test_timeouts_and_crashes_are_tried_again) {
+  worker_start(&a, "");
+  submit("default", "slow", "for(;;);", ",\"max_attempts\":2,\"backoff_ms\":0,\"timeout_ms\":50");
+  assert_result("slow", "timeout", NULL);
+  worker_await(&a, "id=slow queue=default status=timeout");
+  worker_await(&a, "retry_in_ms=0");
+  worker_await(&a, "id=slow queue=default status=timeout");
+}
+END_TEST
+
+START_TEST(test_delayed_jobs_wait_and_others_do_not_wait_for_them) {
+  char more[64];
+  int64_t began_ms = clock_real_ms();
+
+  worker_start(&a, "", "ISOQ_EXECUTORS=1");
+  submit("default", "in", "Date.now()", ",\"delay_ms\":700");
+  snprintf(more, sizeof(more), ",\"run_at_ms\":%lld", (long long)began_ms + 700);
+  submit("default", "at", "Date.now()", more);
+  submit("default", "past", "1", ",\"run_at_ms\":1000");
+  submit("default", "now", "1", "");
+  worker_await(&a, "event=job id=past");
+  worker_await(&a, "event=job id=now");
+  for (int i = 0; i < 2; i++) {
+    json_object *result = await_result(i ? "at" : "in");
+
+    ck_assert_int_ge(atoll(text_of(result, "result")), began_ms + 700);
+    ck_assert_str_eq(text_of(result, "attempt"), "1");
+    json_object_put(result);
+  }
+}
+END_TEST
+
+START_TEST(test_delayed_job_survives_its_worker) {
+  worker_start(&a, "");
+  submit("default", "later", "3", ",\"delay_ms\":1000");
+  worker_await(&a, "event=job_delayed id=later");
+  while (ask_number("ZCARD %s", "isoq:{default}:delayed") == 0)
+    ;
+  kill(a.pid, SIGKILL);
+  worker_end(&a);
+  worker_start(&b, "");
+  assert_result("later", "ok", "3");
+}
+END_TEST
+
+START_TEST(test_a_worker_tells_what_it_runs) {
+  json_object *about;
+  redisReply *keys, *reply;
+
+  worker_start(&a, FAKE_EXECUTOR, "ISOQ_EXECUTORS=2");
+  submit("default", "held", "hang", "");
+  do {
+    keys = ask("KEYS isoq:{default}:worker:*");
+    reply = keys->elements == 1 ? ask("GET %s", keys->element[0]->str) : NULL;
+    about = reply != NULL && reply->type == REDIS_REPLY_STRING ? json_tokener_parse(reply->str) : NULL;
+    if (reply != NULL) freeReplyObject(reply);
+    freeReplyObject(keys);
+    if (about != NULL && strstr(json_object_to_json_string(about), "\"id\": \"held\"") != NULL) break;
+    json_object_put(about);
+  } while (true);
+  ck_assert_int_eq(atoi(text_of(about, "pid")), a.pid);
+  ck_assert_str_eq(text_of(about, "executors"), "2");
+  ck_assert_str_eq(text_of(about, "busy"), "1");
+  json_object_put(about);
+}
+END_TEST
+
 /* ---- deaths ---- */
 
 START_TEST(test_crash_of_an_executor) {
@@ -620,6 +747,13 @@ int main(void) {
   tcase_add_test(tests, test_not_json_is_a_dead_letter);
   tcase_add_test(tests, test_invalid_job_is_answered);
   tcase_add_test(tests, test_duplicate_id);
+  tcase_add_test(tests, test_failing_job_is_tried_again_until_it_succeeds);
+  tcase_add_test(tests, test_attempts_that_run_out_give_the_last_result_and_a_dead_letter);
+  tcase_add_test(tests, test_what_breaks_the_rules_is_not_tried_again);
+  tcase_add_test(tests, test_timeouts_and_crashes_are_tried_again);
+  tcase_add_test(tests, test_delayed_jobs_wait_and_others_do_not_wait_for_them);
+  tcase_add_test(tests, test_delayed_job_survives_its_worker);
+  tcase_add_test(tests, test_a_worker_tells_what_it_runs);
   tcase_add_test(tests, test_crash_of_an_executor);
   tcase_add_test(tests, test_job_of_a_killed_worker_is_done_by_another);
   tcase_add_test(tests, test_frozen_worker_is_fenced);
