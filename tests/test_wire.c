@@ -22,6 +22,9 @@ union message {
   struct wire_result result;
   struct wire_dying dying;
   struct wire_console_entry entry;
+  struct wire_call call;
+  struct wire_reply reply;
+  struct wire_text trace;
   uint8_t bytes[512];
 };
 
@@ -39,6 +42,18 @@ static int decode_result(const uint8_t *payload, size_t len, union message *out)
 
 static int decode_dying(const uint8_t *payload, size_t len, union message *out) {
   return wire_dying_decode(payload, len, &out->dying);
+}
+
+static int decode_call(const uint8_t *payload, size_t len, union message *out) {
+  return wire_call_decode(payload, len, &out->call);
+}
+
+static int decode_reply(const uint8_t *payload, size_t len, union message *out) {
+  return wire_reply_decode(payload, len, &out->reply);
+}
+
+static int decode_trace(const uint8_t *payload, size_t len, union message *out) {
+  return wire_trace_decode(payload, len, &out->trace);
 }
 
 /* A batch of exactly one entry. */
@@ -59,7 +74,8 @@ static int decode_entry(const uint8_t *payload, size_t len, union message *out) 
 
 typedef int decoder(const uint8_t *payload, size_t len, union message *out);
 
-static decoder *const decoders[] = {decode_hello, decode_job, decode_result, decode_dying, decode_entry};
+static decoder *const decoders[] = {decode_hello, decode_job,  decode_result, decode_dying,
+                                    decode_entry, decode_call, decode_reply,  decode_trace};
 #define DECODER_COUNT ((int)(sizeof(decoders) / sizeof(decoders[0])))
 
 /* Decodes a copy of exactly this size; a refusal must leave the output as it was. */
@@ -88,6 +104,8 @@ static const struct wire_hello a_hello = {.protocol = WIRE_PROTOCOL_VERSION,
 static const struct wire_job a_job = {.timeout_ms = 30000,
                                       .cpu_ms = 7,
                                       .max_timers = 10000,
+                                      .functions = 0x80000001,
+                                      .max_calls = 500,
                                       .max_heap_bytes = UINT64_C(256) << 20,
                                       .max_output_bytes = 1 << 20,
                                       .max_result_bytes = UINT64_C(1) << 40,
@@ -96,7 +114,9 @@ static const struct wire_job a_job = {.timeout_ms = 30000,
                                       .has_seed = true,
                                       .seed = UINT64_C(0xFEDCBA9876543210),
                                       .code = TEXT("\"2 + 2\\u0000\""),
-                                      .input = TEXT("{\"a\": [1]}")};
+                                      .record = true,
+                                      .input = TEXT("{\"a\": [1]}"),
+                                      .trace = TEXT("{\"clock\":[1]}")};
 
 static const struct wire_result a_result = {.status = ISOQ_STATUS_OK,
                                             .result_type = ISOQ_TYPE_STRING,
@@ -116,6 +136,13 @@ static const struct wire_result an_error = {.status = ISOQ_STATUS_ERROR,
                                                 TEXT("TypeError: x is not a function\n    at job.js:1:1"),
                                             .error_line = INT32_MAX,
                                             .error_column = 1};
+
+static const struct wire_call a_call = {
+    .call = 0xFFFFFFFE, .name = TEXT("listRegions"), .args = TEXT("[\"a\",null]")};
+
+static const struct wire_reply a_reply = {.call = 3, .ok = true, .json = TEXT("[{\"name\":\"eu-west-1\"}]")};
+
+static const struct wire_text a_trace = TEXT("{}");
 
 static const struct wire_dying a_death = {.status = ISOQ_STATUS_OOM, .why = TEXT("Reached heap limit")};
 
@@ -158,6 +185,9 @@ static bool make_example(int i, struct wire_buffer *buffer, decoder **decode) {
     wire_header_encode(small, WIRE_CONSOLE, WIRE_CONSOLE_ENTRY_OVERHEAD + 5, 1);
     len = WIRE_HEADER_SIZE + make_entry(small + WIRE_HEADER_SIZE, ISOQ_CONSOLE_WARN, false, "hello");
     break;
+  case 6: *decode = decode_call; return wire_call_encode(buffer, 1, &a_call) == 0;
+  case 7: *decode = decode_reply; return wire_reply_encode(buffer, 1, &a_reply) == 0;
+  case 8: *decode = decode_trace; return wire_trace_encode(buffer, 1, a_trace) == 0;
   default: return false;
   }
   buffer->data = malloc(len);
@@ -186,7 +216,7 @@ START_TEST(an_unknown_type_is_refused) {
   for (int type = 0; type < 256; type++) {
     uint8_t bytes[WIRE_HEADER_SIZE] = {0};
     struct wire_header header = {.length = 77};
-    bool known = type >= WIRE_HELLO && type <= WIRE_DYING;
+    bool known = type >= WIRE_HELLO && type <= WIRE_TRACE;
 
     bytes[4] = (uint8_t)type;
     ck_assert_int_eq(wire_header_decode(bytes, &header), known ? 0 : -EBADMSG);
@@ -212,7 +242,7 @@ START_TEST(padding_that_is_not_zero_is_refused) {
 END_TEST
 
 START_TEST(a_length_over_the_types_maximum_is_refused) {
-  for (int type = WIRE_HELLO; type <= WIRE_DYING; type++) {
+  for (int type = WIRE_HELLO; type <= WIRE_TRACE; type++) {
     uint8_t bytes[WIRE_HEADER_SIZE];
     struct wire_header header = {.length = 77};
 
@@ -263,6 +293,9 @@ START_TEST(a_job_comes_back) {
   ck_assert_uint_eq(got.timeout_ms, a_job.timeout_ms);
   ck_assert_uint_eq(got.cpu_ms, a_job.cpu_ms);
   ck_assert_uint_eq(got.max_timers, a_job.max_timers);
+  ck_assert_uint_eq(got.functions, a_job.functions);
+  ck_assert_uint_eq(got.max_calls, a_job.max_calls);
+  ck_assert(got.record);
   ck_assert_uint_eq(got.max_heap_bytes, a_job.max_heap_bytes);
   ck_assert_uint_eq(got.max_output_bytes, a_job.max_output_bytes);
   ck_assert_uint_eq(got.max_result_bytes, a_job.max_result_bytes);
@@ -270,13 +303,15 @@ START_TEST(a_job_comes_back) {
   ck_assert(got.capture_console && got.code_is_json && got.has_seed);
   assert_text(got.code, a_job.code);
   assert_text(got.input, a_job.input);
+  assert_text(got.trace, a_job.trace);
   wire_buffer_free(&buffer);
 }
 END_TEST
 
 START_TEST(a_jobs_flags_and_input_are_kept_apart) {
-  for (int flags = 0; flags < 16; flags++) {
-    struct wire_job job = {.capture_console = flags & 1, .code_is_json = flags & 2, .has_seed = flags & 4};
+  for (int flags = 0; flags < 64; flags++) {
+    struct wire_job job = {
+        .capture_console = flags & 1, .code_is_json = flags & 2, .has_seed = flags & 4, .record = flags & 16};
     struct wire_buffer buffer = {0};
     struct wire_job got;
     const uint8_t *payload;
@@ -284,13 +319,16 @@ START_TEST(a_jobs_flags_and_input_are_kept_apart) {
 
     /* An empty input is not the same as none. */
     if (flags & 8) job.input = TEXT("");
+    if (flags & 32) job.trace = TEXT("");
     ck_assert_int_eq(wire_job_encode(&buffer, 1, &job), 0);
     payload = payload_of(&buffer, WIRE_JOB, 1, &len);
     ck_assert_int_eq(wire_job_decode(payload, len, &got), 0);
     ck_assert_int_eq(got.capture_console, job.capture_console);
     ck_assert_int_eq(got.code_is_json, job.code_is_json);
     ck_assert_int_eq(got.has_seed, job.has_seed);
+    ck_assert_int_eq(got.record, job.record);
     ck_assert_int_eq(got.input.data != NULL, (flags & 8) != 0);
+    ck_assert_int_eq(got.trace.data != NULL, (flags & 32) != 0);
     ck_assert_uint_eq(got.code.len, 0);
     wire_buffer_free(&buffer);
   }
@@ -374,6 +412,41 @@ START_TEST(a_death_comes_back) {
   ck_assert_int_eq(wire_dying_decode(frame + WIRE_HEADER_SIZE, header.length, &got), 0);
   ck_assert_int_eq(got.status, ISOQ_STATUS_OOM);
   assert_text(got.why, a_death.why);
+}
+END_TEST
+
+START_TEST(a_call_and_its_answer_come_back) {
+  struct wire_buffer buffer = {0};
+  struct wire_call call;
+  struct wire_reply reply;
+  struct wire_text trace;
+  const uint8_t *payload;
+  size_t len;
+
+  ck_assert_int_eq(wire_call_encode(&buffer, 7, &a_call), 0);
+  payload = payload_of(&buffer, WIRE_CALL, 7, &len);
+  ck_assert_int_eq(wire_call_decode(payload, len, &call), 0);
+  ck_assert_uint_eq(call.call, a_call.call);
+  assert_text(call.name, a_call.name);
+  assert_text(call.args, a_call.args);
+  wire_buffer_reset(&buffer, 0);
+  for (int ok = 0; ok < 2; ok++) {
+    struct wire_reply sent = a_reply;
+
+    sent.ok = ok;
+    ck_assert_int_eq(wire_reply_encode(&buffer, 7, &sent), 0);
+    payload = payload_of(&buffer, WIRE_REPLY, 7, &len);
+    ck_assert_int_eq(wire_reply_decode(payload, len, &reply), 0);
+    ck_assert_uint_eq(reply.call, 3);
+    ck_assert_int_eq(reply.ok, ok);
+    assert_text(reply.json, a_reply.json);
+    wire_buffer_reset(&buffer, 0);
+  }
+  ck_assert_int_eq(wire_trace_encode(&buffer, 7, a_trace), 0);
+  payload = payload_of(&buffer, WIRE_TRACE, 7, &len);
+  ck_assert_int_eq(wire_trace_decode(payload, len, &trace), 0);
+  assert_text(trace, a_trace);
+  wire_buffer_free(&buffer);
 }
 END_TEST
 
@@ -500,7 +573,7 @@ enum {
   RESULT_LINE_AT = 27,
   HELLO_FLAGS_AT = 4,
   HELLO_VERSION_AT = 5,
-  JOB_FLAGS_AT = 44,
+  JOB_FLAGS_AT = 52,
   DYING_STATUS_AT = 0
 };
 
@@ -532,8 +605,8 @@ END_TEST
 START_TEST(unknown_flags_are_refused) {
   ck_assert_int_eq(decode_with_byte(0, HELLO_FLAGS_AT, 0), 0);
   ck_assert_int_eq(decode_with_byte(0, HELLO_FLAGS_AT, 2), -EBADMSG);
-  ck_assert_int_eq(decode_with_byte(1, JOB_FLAGS_AT, 8), 0);
-  ck_assert_int_eq(decode_with_byte(1, JOB_FLAGS_AT, 16 + 8), -EBADMSG);
+  ck_assert_int_eq(decode_with_byte(1, JOB_FLAGS_AT, 32 + 8), 0);
+  ck_assert_int_eq(decode_with_byte(1, JOB_FLAGS_AT, 64 + 32 + 8), -EBADMSG);
   ck_assert_int_eq(decode_with_byte(2, RESULT_FLAGS_AT, 1), 0);
   ck_assert_int_eq(decode_with_byte(2, RESULT_FLAGS_AT, 16 + 1), -EBADMSG);
 }
@@ -593,6 +666,17 @@ START_TEST(texts_over_their_limit_are_refused) {
   buffer.data[WIRE_HEADER_SIZE + HELLO_VERSION_AT] = 65;
   ck_assert_int_eq(decode_exact(decode_hello, buffer.data + WIRE_HEADER_SIZE, buffer.len - WIRE_HEADER_SIZE),
                    -EBADMSG);
+  wire_buffer_free(&buffer);
+
+  struct wire_call call = {.name = {long_text, WIRE_CALL_NAME_MAX + 1}};
+  buffer = (struct wire_buffer){0};
+  ck_assert_int_eq(wire_call_encode(&buffer, 1, &call), -EMSGSIZE);
+  wire_buffer_reset(&buffer, 0);
+  call = (struct wire_call){.args = {long_text, WIRE_CALL_ARGS_MAX + 1}}; /* refused, so not read */
+  ck_assert_int_eq(wire_call_encode(&buffer, 1, &call), -EMSGSIZE);
+  wire_buffer_reset(&buffer, 0);
+  ck_assert_int_eq(wire_trace_encode(&buffer, 1, (struct wire_text){long_text, WIRE_TRACE_MAX + 1}),
+                   -EMSGSIZE);
   wire_buffer_free(&buffer);
 
   ck_assert_int_eq(wire_dying_encode(frame, &len, 1, &dying), 0);
@@ -706,6 +790,7 @@ static Suite *wire_suite(void) {
   tcase_add_test(good, an_error_comes_back);
   tcase_add_test(good, every_status_and_type_comes_back);
   tcase_add_test(good, a_death_comes_back);
+  tcase_add_test(good, a_call_and_its_answer_come_back);
   tcase_add_test(good, console_entries_come_back_in_order);
   tcase_add_test(good, an_empty_batch_has_no_entries);
   tcase_add_test(good, frames_are_appended_one_after_the_other);

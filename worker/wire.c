@@ -26,10 +26,12 @@
 #define DYING_WHY_MAX 512
 
 #define HELLO_FIXED (4 + 1)
-#define JOB_FIXED (3 * 4 + 4 * 8 + 1)
+#define JOB_FIXED (5 * 4 + 4 * 8 + 1)
 #define RESULT_FIXED (1 + 1 + 1 + 3 * 8)
 #define RESULT_ERROR_FIXED (4 + 4)
 #define DYING_FIXED 1
+#define CALL_FIXED 4
+#define REPLY_FIXED (4 + 1)
 
 /* Bits of a message's flag byte. */
 enum {
@@ -41,7 +43,9 @@ enum {
   JOB_CODE_IS_JSON = 2,
   JOB_HAS_SEED = 4,
   JOB_HAS_INPUT = 8,
-  JOB_FLAGS = 15
+  JOB_RECORD = 16,
+  JOB_HAS_TRACE = 32,
+  JOB_FLAGS = 63
 };
 enum {
   RESULT_HAS_RESULT = 1,
@@ -295,8 +299,9 @@ int wire_hello_decode(const uint8_t *payload, size_t len, struct wire_hello *out
 /* ---- JOB ---- */
 
 int wire_job_encode(struct wire_buffer *buffer, uint32_t job, const struct wire_job *message) {
-  bool has_input = message->input.data != NULL;
-  uint64_t size = JOB_FIXED + text_size(message->code) + (has_input ? text_size(message->input) : 0);
+  bool has_input = message->input.data != NULL, has_trace = message->trace.data != NULL;
+  uint64_t size = JOB_FIXED + text_size(message->code) + (has_input ? text_size(message->input) : 0) +
+                  (has_trace ? text_size(message->trace) : 0);
   uint8_t *at;
   int r;
 
@@ -305,15 +310,19 @@ int wire_job_encode(struct wire_buffer *buffer, uint32_t job, const struct wire_
   at = put_u32(at, message->timeout_ms);
   at = put_u32(at, message->cpu_ms);
   at = put_u32(at, message->max_timers);
+  at = put_u32(at, message->functions);
+  at = put_u32(at, message->max_calls);
   at = put_u64(at, message->max_heap_bytes);
   at = put_u64(at, message->max_output_bytes);
   at = put_u64(at, message->max_result_bytes);
   at = put_u64(at, message->seed);
   at = put_u8(at, (message->capture_console ? JOB_CAPTURE_CONSOLE : 0u) |
                       (message->code_is_json ? JOB_CODE_IS_JSON : 0u) |
-                      (message->has_seed ? JOB_HAS_SEED : 0u) | (has_input ? JOB_HAS_INPUT : 0u));
+                      (message->has_seed ? JOB_HAS_SEED : 0u) | (has_input ? JOB_HAS_INPUT : 0u) |
+                      (message->record ? JOB_RECORD : 0u) | (has_trace ? JOB_HAS_TRACE : 0u));
   at = put_text(at, message->code);
-  if (has_input) put_text(at, message->input);
+  if (has_input) at = put_text(at, message->input);
+  if (has_trace) put_text(at, message->trace);
   return 0;
 }
 
@@ -325,6 +334,8 @@ int wire_job_decode(const uint8_t *payload, size_t len, struct wire_job *out) {
   job.timeout_ms = take_u32(&cursor);
   job.cpu_ms = take_u32(&cursor);
   job.max_timers = take_u32(&cursor);
+  job.functions = take_u32(&cursor);
+  job.max_calls = take_u32(&cursor);
   job.max_heap_bytes = take_u64(&cursor);
   job.max_output_bytes = take_u64(&cursor);
   job.max_result_bytes = take_u64(&cursor);
@@ -334,7 +345,9 @@ int wire_job_decode(const uint8_t *payload, size_t len, struct wire_job *out) {
   job.code_is_json = flags & JOB_CODE_IS_JSON;
   job.has_seed = flags & JOB_HAS_SEED;
   job.code = take_text(&cursor, SIZE_MAX);
+  job.record = flags & JOB_RECORD;
   if (flags & JOB_HAS_INPUT) job.input = take_text(&cursor, SIZE_MAX);
+  if (flags & JOB_HAS_TRACE) job.trace = take_text(&cursor, WIRE_TRACE_MAX);
   if (!cursor_is_done(&cursor)) return -EBADMSG;
   *out = job;
   return 0;
@@ -455,5 +468,80 @@ int wire_dying_decode(const uint8_t *payload, size_t len, struct wire_dying *out
   if (!cursor_is_done(&cursor) || (dying.status != ISOQ_STATUS_OOM && dying.status != ISOQ_STATUS_CRASHED))
     return -EBADMSG;
   *out = dying;
+  return 0;
+}
+
+/* ---- CALL ---- */
+
+int wire_call_encode(struct wire_buffer *buffer, uint32_t job, const struct wire_call *message) {
+  uint8_t *at;
+  int r;
+
+  if (message->name.len > WIRE_CALL_NAME_MAX || message->args.len > WIRE_CALL_ARGS_MAX)
+    return buffer_refuse(buffer);
+  r = frame_begin(buffer, WIRE_CALL, CALL_FIXED + text_size(message->name) + text_size(message->args), job,
+                  &at);
+  if (r < 0) return r;
+  at = put_u32(at, message->call);
+  at = put_text(at, message->name);
+  put_text(at, message->args);
+  return 0;
+}
+
+int wire_call_decode(const uint8_t *payload, size_t len, struct wire_call *out) {
+  struct cursor cursor = {.at = payload, .left = len};
+  struct wire_call call = {0};
+
+  call.call = take_u32(&cursor);
+  call.name = take_text(&cursor, WIRE_CALL_NAME_MAX);
+  call.args = take_text(&cursor, WIRE_CALL_ARGS_MAX);
+  if (!cursor_is_done(&cursor)) return -EBADMSG;
+  *out = call;
+  return 0;
+}
+
+/* ---- REPLY ---- */
+
+int wire_reply_encode(struct wire_buffer *buffer, uint32_t job, const struct wire_reply *message) {
+  uint8_t *at;
+  int r = frame_begin(buffer, WIRE_REPLY, REPLY_FIXED + text_size(message->json), job, &at);
+
+  if (r < 0) return r;
+  at = put_u32(at, message->call);
+  at = put_u8(at, message->ok);
+  put_text(at, message->json);
+  return 0;
+}
+
+int wire_reply_decode(const uint8_t *payload, size_t len, struct wire_reply *out) {
+  struct cursor cursor = {.at = payload, .left = len};
+  struct wire_reply reply = {0};
+
+  reply.call = take_u32(&cursor);
+  reply.ok = take_below(&cursor, 2);
+  reply.json = take_text(&cursor, SIZE_MAX);
+  if (!cursor_is_done(&cursor)) return -EBADMSG;
+  *out = reply;
+  return 0;
+}
+
+/* ---- TRACE ---- */
+
+int wire_trace_encode(struct wire_buffer *buffer, uint32_t job, struct wire_text trace) {
+  uint8_t *at;
+  int r;
+
+  if (trace.len > WIRE_TRACE_MAX) return buffer_refuse(buffer);
+  r = frame_begin(buffer, WIRE_TRACE, text_size(trace), job, &at);
+  if (r == 0) put_text(at, trace);
+  return r;
+}
+
+int wire_trace_decode(const uint8_t *payload, size_t len, struct wire_text *out) {
+  struct cursor cursor = {.at = payload, .left = len};
+  struct wire_text trace = take_text(&cursor, WIRE_TRACE_MAX);
+
+  if (!cursor_is_done(&cursor)) return -EBADMSG;
+  *out = trace;
   return 0;
 }

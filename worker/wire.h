@@ -17,8 +17,11 @@
  *     CONSOLE  executor → broker   BUSY
  *     RESULT   executor → broker   BUSY, once per job; READY again
  *     DYING    executor → broker   BUSY: V8 gives up; the process ends next
+ *     CALL     executor → broker   BUSY: the script called a host function
+ *     REPLY    broker → executor   the answer to one CALL; where its job is over already, nobody reads it
+ *     TRACE    executor → broker   BUSY, at most once, before RESULT, where the JOB asked for it
  *
- * Cancelling a job is SIGUSR1, not a frame: the executor does not read while JavaScript runs. The signal's
+ * Cancelling a job is SIGUSR1, not a frame: the executor reads only while the script waits. The signal's
  * value is the job's sequence number (sigqueue), so that it cannot hit another job.
  */
 #ifndef ISOQ_WORKER_WIRE_H
@@ -30,16 +33,22 @@
 
 #include "engine/status.h"
 
-#define WIRE_PROTOCOL_VERSION 1
+#define WIRE_PROTOCOL_VERSION 2
 #define WIRE_HEADER_SIZE 12
+#define WIRE_CALL_NAME_MAX 64u
+#define WIRE_CALL_ARGS_MAX (64u << 10)
+#define WIRE_TRACE_MAX (8u << 20)
 
 /* Payload maxima in bytes, per type. Text fields are capped by the configuration's maxima as well. */
 #define WIRE_FRAME_LIST(X)                                                                                   \
   X(HELLO, 1, 512)                                                                                           \
-  X(JOB, 2, 48u << 20)     /* code as JSON text (6 times 1 MiB) and input */                                 \
+  X(JOB, 2, 64u << 20)     /* code as JSON text (6 times 1 MiB), input, and a trace */                       \
   X(CONSOLE, 3, 17u << 20) /* one batch; a single entry may be as long as max_output_bytes */                \
   X(RESULT, 4, 80u << 20)  /* the largest result that may be configured, and the error's texts */            \
-  X(DYING, 5, 1024)
+  X(DYING, 5, 1024)                                                                                          \
+  X(CALL, 6, (64u << 10) + 128)                                                                              \
+  X(REPLY, 7, 34u << 20) /* the largest answer that may be configured */                                     \
+  X(TRACE, 8, WIRE_TRACE_MAX + 4)
 
 enum wire_type {
 #define X(name, number, max) WIRE_##name = number,
@@ -97,11 +106,15 @@ int wire_hello_decode(const uint8_t *payload, size_t len, struct wire_hello *out
 
 struct wire_job {
   uint32_t timeout_ms, cpu_ms, max_timers;
+  uint32_t functions,
+      max_calls; /* host functions that exist for the job, a bit each (bindings.def); calls of them */
   uint64_t max_heap_bytes, max_output_bytes, max_result_bytes;
   bool capture_console, code_is_json, has_seed;
+  bool record; /* a TRACE is wanted */
   uint64_t seed;
   struct wire_text code;
   struct wire_text input; /* data NULL: no input */
+  struct wire_text trace; /* of an earlier run, which this one is to repeat; data NULL: it is no replay */
 };
 int wire_job_encode(struct wire_buffer *buffer, uint32_t job, const struct wire_job *message);
 int wire_job_decode(const uint8_t *payload, size_t len, struct wire_job *out);
@@ -145,5 +158,25 @@ struct wire_dying {
 int wire_dying_encode(uint8_t out[1024], size_t *len, uint32_t job,
                       const struct wire_dying *message); /* no malloc */
 int wire_dying_decode(const uint8_t *payload, size_t len, struct wire_dying *out);
+
+struct wire_call {
+  uint32_t call;         /* number of the call in its job, from 1 */
+  struct wire_text name; /* of the function; ≤ WIRE_CALL_NAME_MAX */
+  struct wire_text args; /* JSON array; ≤ WIRE_CALL_ARGS_MAX */
+};
+int wire_call_encode(struct wire_buffer *buffer, uint32_t job, const struct wire_call *message);
+int wire_call_decode(const uint8_t *payload, size_t len, struct wire_call *out);
+
+struct wire_reply {
+  uint32_t call;
+  bool ok;
+  struct wire_text json; /* the value, or an object that describes the error */
+};
+int wire_reply_encode(struct wire_buffer *buffer, uint32_t job, const struct wire_reply *message);
+int wire_reply_decode(const uint8_t *payload, size_t len, struct wire_reply *out);
+
+/* What a run read from clock and timers (engine.h): text of the engine's, opaque to the broker. */
+int wire_trace_encode(struct wire_buffer *buffer, uint32_t job, struct wire_text trace);
+int wire_trace_decode(const uint8_t *payload, size_t len, struct wire_text *out);
 
 #endif

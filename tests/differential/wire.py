@@ -15,7 +15,7 @@ import time
 HEADER = struct.Struct('<IB3xI')
 HELLO, JOB, CONSOLE, RESULT, DYING = 1, 2, 3, 4, 5
 MAXIMA = {HELLO: 512, JOB: 48 << 20, CONSOLE: 17 << 20, RESULT: 80 << 20, DYING: 1024}
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 STATUSES = ('ok', 'error', 'timeout', 'cpu_timeout', 'oom', 'output_limit', 'crashed', 'sandbox_violation',
             'cancelled', 'invalid', 'worker_lost')
 TYPES = (None, 'undefined', 'null', 'boolean', 'number', 'bigint', 'string', 'symbol', 'function', 'array', 'object')
@@ -80,7 +80,7 @@ def encode_job(number, job):
     # Escapes, so that lone surrogates survive.
     code = job['code'] if raw else json.dumps(job['code'])
     flags = job.get('capture_console', True) | (not raw) << 1 | (seed is not None) << 2 | has_input << 3
-    payload = struct.pack('<IIIQQQQB', job.get('timeout_ms', 30000), job.get('cpu_ms', 0), job.get('max_timers', 10000),
+    payload = struct.pack('<IIIIIQQQQB', job.get('timeout_ms', 30000), job.get('cpu_ms', 0), job.get('max_timers', 10000), 0, 0,
                           job.get('memory_mb', 128) << 20, job.get('max_output_bytes', 1 << 20),
                           job.get('max_result_bytes', 8 << 20), seed or 0, flags) + text(code)
     if has_input:

@@ -54,7 +54,7 @@ static unsigned check_job(const uint8_t *payload, size_t len) {
   unsigned sum;
 
   if (wire_job_decode(payload, len, &job) < 0) return 0;
-  sum = touch(job.code) + touch(job.input);
+  sum = touch(job.code) + touch(job.input) + touch(job.trace);
   require(wire_job_encode(&again, 1, &job) == 0);
   require_same(&again, payload, len);
   wire_buffer_free(&again);
@@ -102,6 +102,45 @@ static unsigned check_dying(const uint8_t *payload, size_t len) {
   return touch(dying.why);
 }
 
+static unsigned check_call(const uint8_t *payload, size_t len) {
+  struct wire_buffer again = {0};
+  struct wire_call call;
+  unsigned sum;
+
+  if (wire_call_decode(payload, len, &call) < 0) return 0;
+  sum = touch(call.name) + touch(call.args);
+  require(wire_call_encode(&again, 1, &call) == 0);
+  require_same(&again, payload, len);
+  wire_buffer_free(&again);
+  return sum;
+}
+
+static unsigned check_reply(const uint8_t *payload, size_t len) {
+  struct wire_buffer again = {0};
+  struct wire_reply reply;
+  unsigned sum;
+
+  if (wire_reply_decode(payload, len, &reply) < 0) return 0;
+  sum = touch(reply.json);
+  require(wire_reply_encode(&again, 1, &reply) == 0);
+  require_same(&again, payload, len);
+  wire_buffer_free(&again);
+  return sum;
+}
+
+static unsigned check_trace(const uint8_t *payload, size_t len) {
+  struct wire_buffer again = {0};
+  struct wire_text trace;
+  unsigned sum;
+
+  if (wire_trace_decode(payload, len, &trace) < 0) return 0;
+  sum = touch(trace);
+  require(wire_trace_encode(&again, 1, trace) == 0);
+  require_same(&again, payload, len);
+  wire_buffer_free(&again);
+  return sum;
+}
+
 static unsigned check_payload(enum wire_type type, const uint8_t *payload, size_t len) {
   switch (type) {
   case WIRE_HELLO: return check_hello(payload, len);
@@ -109,6 +148,9 @@ static unsigned check_payload(enum wire_type type, const uint8_t *payload, size_
   case WIRE_CONSOLE: return check_console(payload, len);
   case WIRE_RESULT: return check_result(payload, len);
   case WIRE_DYING: return check_dying(payload, len);
+  case WIRE_CALL: return check_call(payload, len);
+  case WIRE_REPLY: return check_reply(payload, len);
+  case WIRE_TRACE: return check_trace(payload, len);
   }
   abort(); /* the header's decoder let a type through that does not exist */
 }

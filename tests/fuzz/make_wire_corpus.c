@@ -60,6 +60,9 @@ int main(int argc, char **argv) {
                                     .error_message = TEXT("boo"),
                                     .error_stack = TEXT("Error: boo"),
                                     .error_line = 1};
+  const struct wire_call call = {.call = 1, .name = TEXT("listRegions"), .args = TEXT("[]")};
+  const struct wire_reply reply = {.call = 1, .ok = true, .json = TEXT("[]")};
+  const struct wire_job replay = {.code = TEXT("1"), .record = true, .functions = 3, .trace = TEXT("{}")};
   const struct wire_dying dying = {.status = ISOQ_STATUS_OOM, .why = TEXT("heap limit")};
   struct wire_buffer frames = {0};
   uint8_t console[256], death[1024];
@@ -78,8 +81,17 @@ int main(int argc, char **argv) {
   r |= write_frames(argv[1], "result-ok", &frames);
   wire_result_encode(&frames, 1, &error);
   r |= write_frames(argv[1], "result-error", &frames);
+  wire_call_encode(&frames, 1, &call);
+  r |= write_frames(argv[1], "call", &frames);
+  wire_reply_encode(&frames, 1, &reply);
+  r |= write_frames(argv[1], "reply", &frames);
+  wire_trace_encode(&frames, 1, TEXT("{}"));
+  r |= write_frames(argv[1], "trace", &frames);
+  wire_job_encode(&frames, 1, &replay);
+  r |= write_frames(argv[1], "replay", &frames);
   wire_hello_encode(&frames, &hello);
   wire_job_encode(&frames, 1, &job);
+  wire_call_encode(&frames, 1, &call);
   wire_result_encode(&frames, 1, &ok);
   r |= write_frames(argv[1], "conversation", &frames);
   r |= write_seed(argv[1], "console", console, console_len);
