@@ -220,6 +220,8 @@ static struct job *job_new(const char *payload, size_t len, const struct job_lim
   job->reply_ttl_s = (uint32_t)limits->reply_ttl_s.default_value;
   job->capture_console = true;
   job->own_process = limits->own_process;
+  job->functions = limits->functions_allowed;
+  job->max_calls = limits->max_calls;
   job->max_attempts = (uint32_t)limits->max_attempts.default_value;
   job->backoff_ms = (uint32_t)limits->backoff_ms.default_value;
   job->attempt = 1;

@@ -31,9 +31,13 @@ struct job_limit {
 struct job_limits {
   struct job_limit timeout_ms, cpu_ms, memory_mb, max_output_bytes, reply_ttl_s;
   struct job_limit max_attempts, backoff_ms, delay_ms;
-  bool own_process;        /* what a job that names no isolation gets */
-  int64_t max_code_bytes;  /* decoded UTF-8 */
-  int64_t max_input_bytes; /* JSON text; of metadata too */
+  bool own_process;             /* what a job that names no isolation gets */
+  const char *const *functions; /* names of the host functions there are, at most 32 */
+  size_t function_count;
+  uint32_t functions_allowed; /* bit i: functions[i] is permitted, and what a job that names none gets */
+  uint32_t max_calls;         /* of them, in one job */
+  int64_t max_code_bytes;     /* decoded UTF-8 */
+  int64_t max_input_bytes;    /* JSON text; of metadata too */
   int64_t max_payload_bytes;
 };
 
@@ -58,6 +62,9 @@ struct job {
   bool own_process; /* isolation: "process" */
   bool has_seed;
   uint64_t seed;
+
+  uint32_t functions; /* the host functions it may call, as job_limits.functions_allowed */
+  uint32_t max_calls;
 
   uint32_t max_attempts; /* of a script that fails */
   uint32_t backoff_ms;   /* before the second attempt; doubles */

@@ -3,9 +3,9 @@
  * and what a duplicate is found by. A field's function stores a value only when it is right, so that a job
  * with one bad field still tells its id and reply key.
  *
- * Fields of later versions (records, bindings) are here already: their neutral values are accepted, and a value
- * that asks for what this version does not do is refused rather than ignored. A producer who asked for a record
- * and got none would not notice.
+ * `record` belongs to a later version: its neutral value is accepted, and a value that asks for what this
+ * version does not do is refused rather than ignored. A producer who asked for a record and got none would
+ * not notice.
  */
 #include "queue/job_fields.h"
 
@@ -228,22 +228,38 @@ static void set_isolation(struct job_parser *parser, const char *name, const str
     wrong_type(parser, name, value, "\"isolate\" or \"process\"");
 }
 
+/* What a name in `bindings` stands for; 0, with the reason noted, where it is not to be had here. */
+static uint32_t function_bit(struct job_parser *parser, const char *name, struct json_object *item) {
+  const struct job_limits *limits = parser->limits;
+  const char *text =
+      json_object_to_json_string_ext(item, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+  char given[JOB_SHORT_FORM_MAX], known[512] = "none";
+  size_t n = 0;
+
+  job_short_form(text ? text : "null", text ? strlen(text) : 4, given);
+  if (!json_object_is_type(item, json_type_string)) {
+    job_invalid(parser, "%s: %s is not a name; give an array of strings", name, given);
+    return 0;
+  }
+  for (size_t i = 0; i < limits->function_count; i++) {
+    if (!(limits->functions_allowed & UINT32_C(1) << i)) continue;
+    if (strcmp(json_object_get_string(item), limits->functions[i]) == 0) return UINT32_C(1) << i;
+    n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", limits->functions[i]);
+  }
+  job_invalid(parser, "%s: %s is no host function of this worker; it has: %s", name, given, known);
+  return 0;
+}
+
 static void set_bindings(struct job_parser *parser, const char *name, const struct json_value *value) {
-  char given[JOB_SHORT_FORM_MAX];
+  uint32_t functions = 0;
+
   if (!json_object_is_type(value->object, json_type_array)) {
     wrong_type(parser, name, value, "an array of names");
     return;
   }
-  if (json_object_array_length(value->object) == 0) return;
-  struct json_object *first = json_object_array_get_idx(value->object, 0);
-  const char *text =
-      json_object_to_json_string_ext(first, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-  job_short_form(text ? text : "null", text ? strlen(text) : 4, given);
-  if (!json_object_is_type(first, json_type_string))
-    job_invalid(parser, "%s: %s is not a name; give an array of strings", name, given);
-  else
-    job_invalid(parser, "%s: unknown binding %s; this version has none, so leave the field out, or give []",
-                name, given);
+  for (size_t i = 0; i < json_object_array_length(value->object) && !parser->job->error; i++)
+    functions |= function_bit(parser, name, json_object_array_get_idx(value->object, i));
+  parser->job->functions = functions;
 }
 
 static void set_record(struct job_parser *parser, const char *name, const struct json_value *value) {

@@ -30,6 +30,7 @@
 
 #include "queue/job.h"
 #include "queue/result.h"
+#include "worker/calls.h"
 #include "worker/clock.h"
 #include "worker/inbox.h"
 #include "worker/log.h"
@@ -57,8 +58,8 @@ struct executor {
 
   struct inbox inbox;
   struct wire_buffer outgoing;
-  size_t sent;
-  bool deaf; /* nothing more is read: a rule was broken, or the stream is over */
+  size_t sent, job_end; /* the JOB is sent when `sent` is past job_end */
+  bool deaf;            /* nothing more is read: a rule was broken, or the stream is over */
 
   struct job *job;
   uint32_t sequence; /* of the job, on this connection */
@@ -66,6 +67,7 @@ struct executor {
   struct outcome outcome;
   struct job_result result; /* told by a RESULT, not delivered yet */
   bool has_result, cancelled;
+  struct calls *calls; /* NULL: the job has called nothing so far */
   int64_t job_started_ns, job_started_ms, job_cpu_ns;
 
   int64_t spawned_ns, ready_ns;
@@ -224,10 +226,16 @@ void executor_retire(struct executor *e) {
   executor_kill(e, OUTCOME_END_RETIRED, "not needed any more");
 }
 
+static void end_calls(struct executor *e) {
+  calls_free(e->calls);
+  e->calls = NULL;
+}
+
 struct job *executor_abandon(struct executor *e) {
   struct job *job = e->job;
 
   e->job = NULL;
+  end_calls(e);
   outcome_clear(&e->outcome);
   job_result_free(&e->result);
   e->result = (struct job_result){0};
@@ -251,8 +259,8 @@ void executor_cancel(struct executor *e) {
 /* Which messages each state permits; in BUSY and DRAINING only while the job has no verdict yet. */
 static const unsigned permitted[EXECUTOR_STATES] = {
     [EXECUTOR_SPAWNING] = BIT(WIRE_HELLO),
-    [EXECUTOR_BUSY] = BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING),
-    [EXECUTOR_DRAINING] = BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING),
+    [EXECUTOR_BUSY] = BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING) | BIT(WIRE_CALL),
+    [EXECUTOR_DRAINING] = BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING) | BIT(WIRE_CALL),
 };
 
 static const char *const state_names[] = {
@@ -411,13 +419,49 @@ static void on_dying(struct executor *e, const uint8_t *payload, size_t len) {
   if (e->state == EXECUTOR_BUSY) executor_enter(e, EXECUTOR_DRAINING);
 }
 
+/* ---- host functions ---- */
+
+static void executor_write(struct executor *e);
+
+static void on_answer(void *ctx, uint32_t call, bool ok, const char *json, size_t len) {
+  struct executor *e = ctx;
+  const struct wire_reply reply = {.call = call, .ok = ok, .json = {json, len}};
+
+  if (e->state != EXECUTOR_BUSY) return;
+  if (wire_reply_encode(&e->outgoing, e->sequence, &reply) < 0)
+    executor_kill(e, OUTCOME_END_BROKER, "the worker has no memory for the answer of a host function");
+  else
+    executor_write(e);
+}
+
+static void on_call(struct executor *e, const uint8_t *payload, size_t len) {
+  struct wire_call call;
+  int r = 0;
+
+  if (wire_call_decode(payload, len, &call) < 0) {
+    executor_breach(e, "a CALL message that is malformed");
+    return;
+  }
+  if (e->options.bindings == NULL || e->job->functions == 0) {
+    executor_breach(e, "a CALL message of a job that has no host functions");
+    return;
+  }
+  if (e->state != EXECUTOR_BUSY) return; /* it dies: nobody waits for the answer */
+  if (e->calls == NULL)
+    r = calls_new(e->options.bindings, e->job, e->job_started_ns + ms_to_ns(e->job->timeout_ms), on_answer, e,
+                  &e->calls);
+  if (r == 0) r = calls_start(e->calls, &call);
+  if (r == -EPROTO)
+    executor_breach(e, "call number %u, out of order or above the limit of %u", call.call, e->job->max_calls);
+  else if (r < 0)
+    executor_kill(e, OUTCOME_END_BROKER, "the worker has no memory for a call of a host function");
+}
+
 /* Handles the frames that are whole. */
 static void executor_dispatch(struct executor *e) {
   static void (*const handlers[])(struct executor *, const uint8_t *, size_t) = {
-      [WIRE_HELLO] = on_hello,
-      [WIRE_CONSOLE] = on_console,
-      [WIRE_RESULT] = on_result,
-      [WIRE_DYING] = on_dying,
+      [WIRE_HELLO] = on_hello, [WIRE_CONSOLE] = on_console, [WIRE_RESULT] = on_result,
+      [WIRE_DYING] = on_dying, [WIRE_CALL] = on_call,
   };
   struct wire_header header;
   const uint8_t *payload;
@@ -456,6 +500,7 @@ static void executor_deliver(struct executor *e, struct job_result *result) {
   struct job *job = e->job;
 
   e->job = NULL;
+  end_calls(e);
   outcome_clear(&e->outcome);
   result->started_at_ms = e->job_started_ms;
   result->finished_at_ms = clock_real_ms();
@@ -475,7 +520,7 @@ static void executor_settle(struct executor *e) {
   e->result = (struct job_result){0};
   e->has_result = false;
   if (e->state == EXECUTOR_BUSY && inbox_left(&e->inbox) > 0) executor_breach(e, "bytes after the RESULT");
-  if (e->state == EXECUTOR_BUSY && e->sent < e->outgoing.len)
+  if (e->state == EXECUTOR_BUSY && e->sent < e->job_end)
     executor_breach(e, "a RESULT before the JOB was read");
   if (e->state == EXECUTOR_BUSY && e->deaf)
     executor_enter(e, EXECUTOR_DRAINING); /* it closed its socket; its death tells why */
@@ -548,7 +593,7 @@ static void executor_write(struct executor *e) {
   event_del(e->writable);
   if (e->sent == e->outgoing.len) {
     wire_buffer_reset(&e->outgoing, KEEP_BYTES);
-    e->sent = 0;
+    e->sent = e->job_end = 0;
   }
 }
 
@@ -562,6 +607,8 @@ static int encode_job(struct executor *e, const struct job *job) {
       .timeout_ms = job->timeout_ms,
       .cpu_ms = job->cpu_ms,
       .max_timers = e->options.max_timers,
+      .functions = e->options.bindings != NULL ? job->functions : 0,
+      .max_calls = job->max_calls,
       .max_heap_bytes = (uint64_t)job->memory_mb * MIB,
       .max_output_bytes = job->max_output_bytes,
       .max_result_bytes = e->options.max_result_bytes,
@@ -577,15 +624,18 @@ static int encode_job(struct executor *e, const struct job *job) {
 }
 
 int executor_run(struct executor *e, struct job *job) {
+  size_t before = e->outgoing.len;
   int r;
 
   assert(e->state == EXECUTOR_READY && e->job == NULL);
   r = encode_job(e, job);
   if (r < 0) {
-    wire_buffer_free(&e->outgoing);
+    /* What is left of an answer that came too late must go out whole, or the stream is lost. */
+    e->outgoing.len = before;
+    e->outgoing.failed = false;
     return r;
   }
-  e->sent = 0;
+  e->job_end = e->outgoing.len;
   e->sequence++;
   e->jobs++;
   e->job = job;
@@ -821,6 +871,7 @@ void executor_free(struct executor *e) {
   spawn_close(&e->child);
   inbox_free(&e->inbox);
   wire_buffer_free(&e->outgoing);
+  end_calls(e);
   outcome_clear(&e->outcome);
   job_result_free(&e->result);
   free(e);

@@ -49,6 +49,7 @@ struct executor_options {
   bool unlocked;    /* one that is not locked down is accepted only then */
   uint32_t grace_ms, start_timeout_ms, memory_slack_mb, max_timers;
   uint64_t max_result_bytes;
+  struct bindings *bindings;            /* the host functions; borrowed; NULL: jobs have none */
   const struct executor_faults *faults; /* may be NULL */
 };
 

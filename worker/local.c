@@ -98,6 +98,8 @@ int local_run(const struct config *config, struct job *job, struct job_result *o
     if (r < 0) snprintf(error, error_size, "out of memory");
     return r;
   }
+  r = settings_check(config, error, error_size);
+  if (r < 0) return r;
   settings_pool(config, &options);
   options.executors = 1;
   local.out = &result;

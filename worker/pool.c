@@ -497,6 +497,7 @@ int pool_new(struct event_base *base, const struct pool_options *options,
       .start_timeout_ms = options->start_timeout_ms,
       .memory_slack_mb = options->memory_slack_mb,
       .max_timers = options->max_timers,
+      .bindings = options->bindings,
       .max_result_bytes = options->max_result_bytes,
       .faults = options->faults,
   };

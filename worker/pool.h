@@ -32,6 +32,7 @@ struct pool_options {
                                      executor's own at READY */
   uint64_t max_result_bytes;
   uint32_t max_timers;
+  struct bindings *bindings;            /* the host functions; borrowed; NULL: jobs have none */
   bool unlocked;                        /* the operator asked by name for executors without a sandbox */
   const char *worker;                   /* name for results; "" in isoq run */
   const struct executor_faults *faults; /* for tests; borrowed; NULL */

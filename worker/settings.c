@@ -1,14 +1,54 @@
 /* Casts are safe here because the option table bounds every number (config/options.def). */
 #include "worker/settings.h"
 
+#include <errno.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "config/config.h"
 
 #define EXECUTORS_MAX 256
 
+static const char *const function_names[] = {
+#define BINDING(id, name, ...) name,
+#include "bindings/bindings.def"
+#undef BINDING
+};
+#define FUNCTION_COUNT (sizeof(function_names) / sizeof(function_names[0]))
+
+/* Bit i of the result for function i; `*unknown` is the first name that is none. */
+static uint32_t functions_of(const struct config_list *names, const char **unknown) {
+  uint32_t allowed = 0;
+  size_t id;
+
+  *unknown = NULL;
+  for (size_t i = 0; i < names->count; i++) {
+    for (id = 0; id < FUNCTION_COUNT && strcmp(function_names[id], names->items[i]) != 0;)
+      id++;
+    if (id < FUNCTION_COUNT)
+      allowed |= UINT32_C(1) << id;
+    else if (*unknown == NULL)
+      *unknown = names->items[i];
+  }
+  return allowed;
+}
+
+int settings_check(const struct config *config, char *error, size_t error_size) {
+  const char *unknown;
+  size_t n;
+
+  functions_of(&config->bindings, &unknown);
+  if (unknown == NULL) return 0;
+  n = (size_t)snprintf(error, error_size, "bindings: \"%s\" is no host function; there are:", unknown);
+  for (size_t i = 0; i < FUNCTION_COUNT && n < error_size; i++)
+    n += (size_t)snprintf(error + n, error_size - n, "%s %s", i > 0 ? "," : "", function_names[i]);
+  return -EINVAL;
+}
+
 void settings_job_limits(const struct config *config, struct job_limits *out) {
+  const char *unknown; /* settings_check() tells it */
+
   *out = (struct job_limits){
       .timeout_ms = {config->timeout_ms, 1, config->max_timeout_ms},
       .cpu_ms = {0, 1, config->max_cpu_ms},
@@ -20,6 +60,10 @@ void settings_job_limits(const struct config *config, struct job_limits *out) {
                      config->max_backoff_ms},
       .delay_ms = {0, 0, config->max_delay_ms},
       .own_process = strcmp(config->isolation, "process") == 0,
+      .functions = function_names,
+      .function_count = FUNCTION_COUNT,
+      .functions_allowed = functions_of(&config->bindings, &unknown),
+      .max_calls = (uint32_t)config->max_calls,
       .max_code_bytes = config->max_code_bytes,
       .max_input_bytes = config->max_input_bytes,
       .max_payload_bytes = config->max_payload_bytes,

@@ -9,6 +9,9 @@ struct config;
 
 void settings_job_limits(const struct config *config, struct job_limits *out);
 
+/* What config_check() cannot know: names of host functions. 0, or -EINVAL with what is wrong in `error`. */
+int settings_check(const struct config *config, char *error, size_t error_size);
+
 /* Borrows the strings of `config`; executors 0 becomes the number of CPUs; `worker` is left to the caller. */
 void settings_pool(const struct config *config, struct pool_options *out);
 

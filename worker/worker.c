@@ -613,6 +613,7 @@ int worker_run(const struct config *config) {
 
   set_up_log(config);
   signal(SIGPIPE, SIG_IGN);
+  if (settings_check(config, error, sizeof(error)) < 0) return refuse_to_start(error);
   settings_job_limits(config, &w.limits);
   if (redis_url_parse(config->redis_url, &w.url, error, sizeof(error)) < 0) return refuse_to_start(error);
   if (worker_make_name(&w) < 0 || worker_make_events(&w) < 0)
