@@ -178,6 +178,7 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
   v8::HandleScope scope(isolate);
   v8::Local<v8::ObjectTemplate> global = v8::ObjectTemplate::New(isolate);
   InstallGlobals(runtime, global);
+  InstallCalls(runtime, global, job);
   v8::Local<v8::Context> context = v8::Context::New(isolate, nullptr, global);
   runtime->context.Reset(isolate, context);
   v8::Context::Scope entered(context);
@@ -316,6 +317,7 @@ struct runtime_config runtime_config_default(void) {
   config.max_output_bytes = 1u << 20;
   config.max_result_bytes = 8u << 20;
   config.max_timers = 10000;
+  config.max_calls = 1000;
   return config;
 }
 

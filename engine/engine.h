@@ -48,6 +48,7 @@ struct runtime_config {
   bool capture_console;       /* true; false drops what the console is given. */
   size_t max_output_bytes;    /* stdout and stderr together; 1 MiB. What exceeds it is cut, and said so. */
   size_t max_result_bytes;    /* 8 MiB; a larger result is ISOQ_STATUS_OUTPUT_LIMIT. */
+  uint32_t max_calls;         /* of host functions, in all; 1 000. One more rejects with a RangeError. */
   uint32_t max_timers;        /* pending at a time; 10 000. One more makes setTimeout throw a RangeError. */
   bool has_seed;              /* seed Math.random with seed; else with the kernel's random bytes. */
   uint64_t seed;
@@ -105,7 +106,9 @@ struct engine_text {
 struct engine_job {
   struct engine_text code;
   bool code_is_json; /* code is a JSON string literal, quotes included: escapes and lone surrogates survive */
-  struct engine_text input; /* JSON text of the global `input`; data NULL: null */
+  struct engine_text input;     /* JSON text of the global `input`; data NULL: null */
+  const char *const *functions; /* names of the host functions that the script finds as globals */
+  size_t function_count;
 };
 
 /* What the engine asks of its host. All of them are called on the engine's thread while engine_run() runs. */
@@ -114,6 +117,12 @@ struct engine_host {
 
   /* One console entry, without its newline; `truncated`: the output limit cut it (text may be empty). */
   void (*console)(void *ctx, enum isoq_console_level level, struct engine_text text, bool truncated);
+
+  /*
+   * The script called a host function: `args` is a JSON array, `call` counts from 1 in each job. The answer comes by
+   * engine_reply(), later, from within `wait`. NULL only where no job has functions.
+   */
+  void (*call)(void *ctx, uint32_t call, struct engine_text name, struct engine_text args);
 
   /*
    * Wait until `timeout_ms` have passed (never negative), or something arrived for the job; early returns are
@@ -134,6 +143,12 @@ struct engine_host {
 /* As engine_execute(), but console output goes to the host, and out->stdout and out->stderr stay NULL. */
 int engine_run(const struct engine_job *job, const struct runtime_config *config,
                const struct engine_host *host, struct execution_result *out);
+
+/*
+ * The answer to one call: the JSON text of its value; or (not ok) of an object with name, message and further members,
+ * which the script sees as an Error. Copied. Only from within engine_host.wait; what nobody asked for is ignored.
+ */
+void engine_reply(uint32_t call, bool ok, struct engine_text json);
 
 /*
  * Stops the job that runs now, if one does; its status is `status` (ISOQ_STATUS_CANCELLED, ...), its error's

@@ -116,6 +116,18 @@ static int broker_read(void *buffer, size_t len) {
   return 1;
 }
 
+static bool broker_skip(size_t len) {
+  uint8_t waste[4096];
+
+  while (len > 0) {
+    size_t part = len < sizeof(waste) ? len : sizeof(waste);
+
+    if (broker_read(waste, part) != 1) return false;
+    len -= part;
+  }
+  return true;
+}
+
 /* ---- the console ---- */
 
 static int64_t now_ms(void) {
@@ -194,6 +206,41 @@ static void host_ignore_console(void *ctx, enum isoq_console_level level, struct
 
 /* ---- the rest of the engine's host ---- */
 
+static void host_dying(void *ctx, enum isoq_status status, const char *why);
+
+static void host_call(void *ctx, uint32_t call, struct engine_text name, struct engine_text args) {
+  const struct wire_call message = {
+      .call = call, .name = {name.data, name.len}, .args = {args.data, args.len}};
+  static struct wire_buffer buffer;
+
+  (void)ctx;
+  if (wire_call_encode(&buffer, (uint32_t)console.job, &message) < 0)
+    host_dying(NULL, ISOQ_STATUS_OOM, "no memory for a call of a host function");
+  acquire();
+  batch_write(); /* what was printed before the call arrives before it */
+  broker_write(buffer.data, buffer.len, NULL, 0);
+  release();
+  wire_buffer_reset(&buffer, sizeof(console.batch));
+}
+
+/* The next frame of the broker, which is the answer to a call of this job, or of one that is over. */
+static void read_reply(void) {
+  uint8_t head[WIRE_HEADER_SIZE];
+  struct wire_header header;
+  struct wire_reply reply;
+  uint8_t *payload;
+
+  if (broker_read(head, sizeof(head)) != 1) _exit(EXECUTOR_EXIT_BROKER_GONE);
+  if (wire_header_decode(head, &header) < 0 || header.type != WIRE_REPLY) _exit(EXECUTOR_EXIT_PROTOCOL);
+  payload = malloc(header.length > 0 ? header.length : 1);
+  if (payload == NULL) host_dying(NULL, ISOQ_STATUS_OOM, "no memory for the answer of a host function");
+  if (header.length > 0 && broker_read(payload, header.length) != 1) _exit(EXECUTOR_EXIT_BROKER_GONE);
+  if (wire_reply_decode(payload, header.length, &reply) < 0) _exit(EXECUTOR_EXIT_PROTOCOL);
+  if (header.job == (uint32_t)console.job)
+    engine_reply(reply.call, reply.ok, (struct engine_text){reply.json.data, reply.json.len});
+  free(payload);
+}
+
 static void host_wait(void *ctx, int64_t timeout_ms) {
   struct pollfd fd = {.fd = BROKER_FD, .events = POLLIN | POLLRDHUP};
 
@@ -201,8 +248,7 @@ static void host_wait(void *ctx, int64_t timeout_ms) {
   console_flush();
   if (poll(&fd, 1, timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms) <= 0) return;
   if (fd.revents & (POLLHUP | POLLRDHUP | POLLERR | POLLNVAL)) _exit(EXECUTOR_EXIT_BROKER_GONE);
-  /* Nothing may be sent during a job. */
-  _exit(EXECUTOR_EXIT_PROTOCOL);
+  read_reply();
 }
 
 /* In a signal handler. */
@@ -337,9 +383,25 @@ static void send_result(const struct wire_result *result) {
   wire_buffer_reset(&buffer, RESULT_BUFFER_KEPT);
 }
 
+static const char *const function_names[] = {
+#define BINDING(id, name, ...) name,
+#include "bindings/bindings.def"
+#undef BINDING
+};
+
+/* The names of the set, into `out`; how many. */
+static size_t chosen_functions(uint32_t set, const char **out) {
+  size_t count = 0;
+
+  for (size_t i = 0; i < sizeof(function_names) / sizeof(function_names[0]); i++)
+    if (set & UINT32_C(1) << i) out[count++] = function_names[i];
+  return count;
+}
+
 static void run_job(const struct wire_job *message) {
   static const struct engine_host host = {
-      .console = host_console, .wait = host_wait, .tick = host_tick, .dying = host_dying};
+      .console = host_console, .call = host_call, .wait = host_wait, .tick = host_tick, .dying = host_dying};
+  const char *functions[sizeof(function_names) / sizeof(function_names[0])];
   struct runtime_config config = {
       .max_heap_size_bytes = message->max_heap_bytes,
       .timeout_ms = message->timeout_ms,
@@ -348,6 +410,7 @@ static void run_job(const struct wire_job *message) {
       .max_output_bytes = message->max_output_bytes,
       .max_result_bytes = message->max_result_bytes,
       .max_timers = message->max_timers,
+      .max_calls = message->max_calls,
       .has_seed = message->has_seed,
       .seed = message->seed,
   };
@@ -355,6 +418,8 @@ static void run_job(const struct wire_job *message) {
       .code = {message->code.data, message->code.len},
       .code_is_json = message->code_is_json,
       .input = {message->input.data, message->input.len},
+      .functions = functions,
+      .function_count = chosen_functions(message->functions, functions),
   };
   struct execution_result out = {0};
   struct wire_result result;
@@ -389,8 +454,12 @@ static int serve(void) {
     r = broker_read(head, sizeof(head));
     if (r == 0) return EXECUTOR_EXIT_OK;
     if (r < 0) return EXECUTOR_EXIT_BROKER_GONE;
-    if (wire_header_decode(head, &header) < 0 || header.type != WIRE_JOB || header.job <= last_job)
-      return EXECUTOR_EXIT_PROTOCOL;
+    if (wire_header_decode(head, &header) < 0) return EXECUTOR_EXIT_PROTOCOL;
+    if (header.type == WIRE_REPLY && header.job <= last_job && header.job > 0) {
+      if (!broker_skip(header.length)) return EXECUTOR_EXIT_BROKER_GONE;
+      continue; /* to a call of a job that is over */
+    }
+    if (header.type != WIRE_JOB || header.job <= last_job) return EXECUTOR_EXIT_PROTOCOL;
     last_job = header.job;
     console.job = (sig_atomic_t)header.job;
 

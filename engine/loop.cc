@@ -24,6 +24,8 @@ int64_t MonotonicNs() {
 
 namespace {
 
+constexpr int64_t kCallWaitMs = 60000; // an answer ends the wait
+
 constexpr double kMaxDelayMs = 2147483647; // HTML's and Node's limit; what is beyond becomes 1 ms
 
 int64_t NowMs() {
@@ -101,9 +103,9 @@ void RunLoop(Runtime *runtime, Evaluation *evaluation) {
     if (FailOnUnhandledRejection(runtime, evaluation)) return;
     bool ran = false;
     if (!runtime->timers.Empty() && !RunDueTimer(runtime, &ran)) return;
-    if (ran) continue;
-    if (runtime->timers.Empty()) break;
-    int64_t delay_ms = runtime->timers.NextDueMs() - NowMs();
+    if (ran || SettleNextCall(runtime)) continue;
+    if (runtime->timers.Empty() && runtime->calls.pending.empty()) break;
+    int64_t delay_ms = runtime->timers.Empty() ? kCallWaitMs : runtime->timers.NextDueMs() - NowMs();
     if (delay_ms > 0) Wait(runtime, delay_ms);
   }
   if (evaluation->state == Evaluation::kPending) return FailUnsettled(runtime);

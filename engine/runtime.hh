@@ -81,6 +81,23 @@ private:
   uint64_t next_order_ = 0;
 };
 
+struct PendingCall { // of a host function
+  v8::Global<v8::Promise::Resolver> resolver;
+  std::string frames; // where it was called
+};
+
+struct Answer {
+  uint32_t call;
+  bool ok;
+  std::string json;
+};
+
+struct Calls {
+  uint32_t last = 0;
+  std::map<uint32_t, PendingCall> pending;
+  std::deque<Answer> answers; // that came, and are not settled yet
+};
+
 struct Runtime {
   v8::Isolate *isolate;
   const runtime_config &config;
@@ -93,6 +110,7 @@ struct Runtime {
   ConsoleState console{};
   Timers timers{};
   Rejections rejections{};
+  Calls calls{};
   std::deque<v8::Global<v8::Function>> microtasks{};   // of queueMicrotask(), in V8's order
   v8::Global<v8::Promise> first_promise{};             // see evaluate.cc
   std::map<std::string, v8::Global<v8::Value>> lazy{}; // built-in modules that were loaded, by name
@@ -137,6 +155,12 @@ void RunLoop(Runtime *runtime, Evaluation *evaluation);
 void InstallTimers(Runtime *runtime, v8::Local<v8::ObjectTemplate> global);
 void OnPromiseReject(v8::PromiseRejectMessage message);
 int64_t MonotonicNs();
+
+// ---- calls.cc
+
+void InstallCalls(Runtime *runtime, v8::Local<v8::ObjectTemplate> global, const engine_job &job);
+// Settles the promise of the call that was answered first. False: there is no answer.
+bool SettleNextCall(Runtime *runtime);
 
 // ---- console.cc
 
