@@ -11,13 +11,16 @@ namespace {
 constexpr int kFramesKept = 10;
 constexpr size_t kMaxArgumentBytes = 64u << 10; // WIRE_CALL_ARGS_MAX
 
+// What fails only where the script is being stopped, and then nobody looks at it any more.
+void Try(v8::Maybe<bool>) {}
+
 v8::Local<v8::String> NameOf(const v8::FunctionCallbackInfo<v8::Value> &info) {
   return info.Data().As<v8::String>();
 }
 
 void RejectRange(Runtime *runtime, v8::Local<v8::Promise::Resolver> resolver, const std::string &message) {
   v8::Local<v8::Value> error = v8::Exception::RangeError(ToV8(runtime->isolate, message));
-  (void)resolver->Reject(runtime->Context(), error);
+  Try(resolver->Reject(runtime->Context(), error));
 }
 
 // Where the script called, as the last lines of a stack.
@@ -69,7 +72,7 @@ void CallHost(const v8::FunctionCallbackInfo<v8::Value> &info) {
       catcher.ReThrow();
       return;
     }
-    (void)resolver->Reject(context, catcher.Exception());
+    Try(resolver->Reject(context, catcher.Exception()));
     return;
   }
   std::string arguments = ToUtf8(isolate, json);
@@ -104,9 +107,9 @@ v8::Local<v8::Value> MakeError(Runtime *runtime, v8::Local<v8::Value> descriptio
                                                         : v8::Exception::Error(text))
                                     .As<v8::Object>();
   if (name != "TypeError" && name != "RangeError" && name != "Error")
-    (void)error->DefineOwnProperty(context, name_key, ToV8(isolate, name), v8::DontEnum);
-  (void)error->DefineOwnProperty(context, ToV8(isolate, "stack"),
-                                 ToV8(isolate, name + ": " + message + frames), v8::DontEnum);
+    Try(error->DefineOwnProperty(context, name_key, ToV8(isolate, name), v8::DontEnum));
+  Try(error->DefineOwnProperty(context, ToV8(isolate, "stack"), ToV8(isolate, name + ": " + message + frames),
+                               v8::DontEnum));
   v8::Local<v8::Array> keys;
   if (!fields->GetOwnPropertyNames(context).ToLocal(&keys)) return error;
   for (uint32_t i = 0; i < keys->Length(); i++) {
@@ -115,7 +118,7 @@ v8::Local<v8::Value> MakeError(Runtime *runtime, v8::Local<v8::Value> descriptio
         !fields->Get(context, key).ToLocal(&value))
       continue;
     if (key->StrictEquals(name_key) || key->StrictEquals(message_key)) continue;
-    (void)error->CreateDataProperty(context, key.As<v8::String>(), value);
+    Try(error->CreateDataProperty(context, key.As<v8::String>(), value));
   }
   return error;
 }
@@ -153,15 +156,15 @@ bool SettleNextCall(Runtime *runtime) {
                                static_cast<int>(answer.json.size()))
            .ToLocal(&text) ||
       !v8::JSON::Parse(context, text).ToLocal(&value)) {
-    if (!catcher.HasTerminated() && catcher.HasCaught()) (void)resolver->Reject(context, catcher.Exception());
+    if (!catcher.HasTerminated() && catcher.HasCaught()) Try(resolver->Reject(context, catcher.Exception()));
     return true;
   }
   if (answer.ok)
-    (void)resolver->Resolve(context, value);
+    Try(resolver->Resolve(context, value));
   else if (value->IsObject())
-    (void)resolver->Reject(context, MakeError(runtime, value, call.frames));
+    Try(resolver->Reject(context, MakeError(runtime, value, call.frames)));
   else
-    (void)resolver->Reject(context, value);
+    Try(resolver->Reject(context, value));
   return true;
 }
 
