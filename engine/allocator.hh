@@ -1,6 +1,5 @@
-// ArrayBuffer memory of one isolate, counted against the job's memory limit. WebAssembly memory and resizable
-// buffers do not come through here: V8 maps them itself, and the broker's watch on the resident size sees
-// them.
+// ArrayBuffer memory of one isolate, counted against the job's memory limit. What V8 maps itself (WebAssembly
+// memories, buffers that can grow) does not come through here: see pages.hh.
 #ifndef ISOQ_ENGINE_ALLOCATOR_HH
 #define ISOQ_ENGINE_ALLOCATOR_HH
 
@@ -9,11 +8,13 @@
 #include <cstddef>
 #include <cstdlib>
 
+#include "engine/memory.hh"
+
 namespace isoq {
 
 class CountingAllocator : public v8::ArrayBuffer::Allocator {
 public:
-  explicit CountingAllocator(size_t limit_bytes) : limit_bytes_(limit_bytes) {}
+  explicit CountingAllocator(MemoryBudget *budget) : budget_(budget) {} // borrowed, for its life
 
   void *Allocate(size_t length) override {
     return Admit(length) ? Count(calloc(1, length ? length : 1), length) : nullptr;
@@ -23,37 +24,20 @@ public:
   }
   void Free(void *data, size_t length) override {
     free(data);
-    bytes_ -= length;
+    budget_->Remove(length);
   }
-
-  size_t bytes() const { return bytes_; }
-  size_t peak_bytes() const { return peak_bytes_; }
-  // Whether an allocation was refused for the limit.
-  bool refused() const { return refused_; }
-  // What the heap uses counts against the same limit; told at every collection.
-  void set_heap_bytes(size_t bytes) { heap_bytes_ = bytes; }
 
 private:
   // V8 itself does not check the result of the smallest allocations: they must not fail.
   static constexpr size_t kAlwaysGranted = 64;
 
-  bool Admit(size_t length) {
-    if (length <= kAlwaysGranted) return true;
-    size_t used = bytes_ + heap_bytes_;
-    if (used < limit_bytes_ && length <= limit_bytes_ - used) return true;
-    refused_ = true;
-    return false;
-  }
+  bool Admit(size_t length) { return length <= kAlwaysGranted || budget_->Admit(length); }
   void *Count(void *data, size_t length) {
-    if (data == nullptr) return nullptr;
-    bytes_ += length;
-    if (bytes_ > peak_bytes_) peak_bytes_ = bytes_;
+    if (data != nullptr) budget_->Add(length);
     return data;
   }
 
-  const size_t limit_bytes_;
-  size_t bytes_ = 0, peak_bytes_ = 0, heap_bytes_ = 0;
-  bool refused_ = false;
+  MemoryBudget *const budget_;
 };
 
 } // namespace isoq

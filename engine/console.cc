@@ -2,6 +2,7 @@
 // (inspect.js), which runs in a context of its own in the same isolate, so that nothing that a script does to
 // its built-ins changes what its output looks like. That context is made when something that is no plain text
 // is first printed: most jobs never pay for it.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -40,11 +41,20 @@ std::string Indented(const std::string &indentation, const std::string &text, ui
   return out;
 }
 
+// Says on stderr, above the limit, that a stream is not whole: what is on stdout may be for a machine.
+void SayThatItWasCut(Runtime *runtime, int stream) {
+  std::string text = std::string("isoq: ") + (stream == 1 ? "stdout" : "stderr") + " was cut: " +
+                     std::to_string(runtime->console.printed_bytes) + " bytes printed, over max_output_bytes " +
+                     std::to_string(runtime->config.max_output_bytes);
+  runtime->host.console(runtime->host.ctx, ISOQ_CONSOLE_WARN, {text.data(), text.size()}, false);
+}
+
 void Emit(Runtime *runtime, isoq_console_level level, const std::string &plain) {
   ConsoleState &console = runtime->console;
   uint64_t limit = runtime->config.max_output_bytes;
   uint64_t left = limit > console.used_bytes ? limit - console.used_bytes : 0;
   std::string text = Indented(console.indentation, plain, left);
+  console.printed_bytes += std::max(plain.size(), text.size()) + 1;
   bool &truncated = console.truncated[isoq_console_level_stream(level)];
   if (text.size() + 1 <= left) {
     console.used_bytes += text.size() + 1;
@@ -56,6 +66,7 @@ void Emit(Runtime *runtime, isoq_console_level level, const std::string &plain) 
   truncated = true;
   size_t kept = CutAtCharacter(text, left > 0 ? left - 1 : 0);
   runtime->host.console(runtime->host.ctx, level, {text.data(), kept}, true);
+  SayThatItWasCut(runtime, isoq_console_level_stream(level));
 }
 
 // ---- formatting

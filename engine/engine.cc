@@ -10,9 +10,13 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include <cstdarg>
+#include <cstdio>
 #include <memory>
 #include <mutex>
 
+#include "engine/allocator.hh"
+#include "engine/platform.hh"
 #include "engine/runtime.hh"
 #include "engine/v8_compat.hh"
 #include "engine/watchdog.hh"
@@ -23,7 +27,7 @@ namespace isoq {
 namespace {
 
 std::mutex platform_mutex;
-std::unique_ptr<v8::Platform> platform;
+std::unique_ptr<Platform> platform;
 enum {
   kNotStarted,
   kRunning,
@@ -61,7 +65,7 @@ int StartPlatform() {
   if (error != 0) return error;
   SetFlags();
   v8::V8::SetEntropySource(Entropy);
-  platform = v8::platform::NewSingleThreadedDefaultPlatform();
+  platform = std::make_unique<Platform>(v8::platform::NewSingleThreadedDefaultPlatform());
   v8::V8::InitializePlatform(platform.get());
   return v8::V8::Initialize() ? 0 : -EIO;
 }
@@ -77,7 +81,8 @@ constexpr uint64_t kMaxHeadroomGrants = 6;
 // is for what V8 does until it notices. A script that outruns even that ends the process (OnOutOfMemory).
 size_t NearHeapLimit(void *data, size_t current_limit, size_t) {
   Runtime *runtime = static_cast<Runtime *>(data);
-  WatchdogTrip(ISOQ_STATUS_OOM, "");
+  runtime->SampleMemory();
+  runtime->RunOutOfMemory(MemoryBudget::Shortage::kHeap);
   if (runtime->heap_limit_grants++ >= kMaxHeadroomGrants) return current_limit;
   return current_limit + kHeadroomBytes;
 }
@@ -86,11 +91,35 @@ void OnCollection(v8::Isolate *isolate, v8::GCType, v8::GCCallbackFlags) {
   if (Runtime *runtime = Runtime::From(isolate)) runtime->SampleMemory();
 }
 
+// What is left of a full collection is in use: heap, buffers and the rest together must be within the limit.
+void OnFullCollection(v8::Isolate *isolate, v8::GCType, v8::GCCallbackFlags) {
+  Runtime *runtime = Runtime::From(isolate);
+  if (runtime == nullptr) return;
+  runtime->SampleMemory();
+  if (runtime->budget->used_bytes() > runtime->budget->limit_bytes())
+    runtime->RunOutOfMemory(MemoryBudget::Shortage::kTotal);
+}
+
+constexpr size_t kMessageBytes = 512;
+
+double Megabytes(size_t bytes) {
+  return static_cast<double>(bytes) / (1 << 20);
+}
+
+// On V8's stack, with a heap that may be unusable: no malloc, and no question to V8.
 void Die(isoq_status status, const char *location) {
   v8::Isolate *isolate = v8::Isolate::GetCurrent();
   Runtime *runtime = isolate != nullptr ? Runtime::From(isolate) : nullptr;
-  if (runtime != nullptr && runtime->host.dying != nullptr)
-    runtime->host.dying(runtime->host.ctx, status, location != nullptr ? location : "");
+  char why[kMessageBytes];
+  if (runtime == nullptr || runtime->host.dying == nullptr) abort();
+  if (location == nullptr) location = "";
+  if (status == ISOQ_STATUS_OOM)
+    snprintf(why, sizeof why, "%.1f MB used and more asked for, over memory_mb %zu; V8 gave up after %.0f ms (%s)",
+             Megabytes(runtime->budget->used_bytes()), runtime->config.max_heap_size_bytes >> 20,
+             WatchdogElapsedMs(), location);
+  else
+    snprintf(why, sizeof why, "%s", location);
+  runtime->host.dying(runtime->host.ctx, status, why);
   abort();
 }
 
@@ -110,26 +139,49 @@ void OnOutOfMemory(const char *location, bool) {
 
 // ---- one job
 
-std::string Megabytes(size_t bytes) {
-  return std::to_string(bytes >> 20) + " MB";
+__attribute__((format(printf, 1, 2))) std::string Format(const char *format, ...) {
+  char text[kMessageBytes];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  return text;
 }
 
+std::string DescribeShortage(const MemoryBudget &budget, size_t limit_mb) {
+  double used = Megabytes(budget.used_bytes());
+  switch (budget.shortage()) {
+  case MemoryBudget::Shortage::kBytes:
+    return Format("memory: %.1f MB used and %.1f MB more asked for, over memory_mb %zu", used,
+                  Megabytes(budget.asked_bytes()), limit_mb);
+  case MemoryBudget::Shortage::kMappings:
+    return Format("memory: %.1f MB of memory_mb %zu used, and no more WebAssembly memories or resizable buffers "
+                  "to be had: %zu are the most that a job may have at a time",
+                  used, limit_mb, Pages::kMaxReservations);
+  case MemoryBudget::Shortage::kTotal: return Format("memory: %.1f MB used, over memory_mb %zu", used, limit_mb);
+  default: return Format("memory: %.1f MB used and more asked for, over memory_mb %zu", used, limit_mb);
+  }
+}
+
+// The same form for each limit: what was used, over which limit, and its value.
 void ReportStop(Runtime *runtime, isoq_status reason) {
   const runtime_config &config = runtime->config;
-  std::string ran = " after " + std::to_string(static_cast<int64_t>(WatchdogElapsedMs())) + " ms";
+  double ran_ms = WatchdogElapsedMs();
   switch (reason) {
   case ISOQ_STATUS_TIMEOUT:
     return SetFailure(runtime->out, reason, "TimeoutError",
-                      "timeout: stopped" + ran + " (timeout_ms " + std::to_string(config.timeout_ms) + ")");
+                      Format("timeout: %.0f ms used, over timeout_ms %u", ran_ms, config.timeout_ms));
   case ISOQ_STATUS_CPU_TIMEOUT:
     return SetFailure(runtime->out, reason, "TimeoutError",
-                      "cpu timeout: stopped after " + std::to_string(static_cast<int64_t>(WatchdogCpuMs())) +
-                          " ms of processor time (cpu_ms " + std::to_string(config.cpu_ms) + ")");
+                      Format("cpu_timeout: %.0f ms of processor time used, over cpu_ms %u; stopped after %.0f ms",
+                             WatchdogCpuMs(), config.cpu_ms, ran_ms));
   case ISOQ_STATUS_OOM:
     return SetFailure(runtime->out, reason, "MemoryError",
-                      "out of memory: the limit is " + Megabytes(config.max_heap_size_bytes) +
-                          " (memory_mb); the script was stopped" + ran);
-  default: return SetFailure(runtime->out, reason, "CancelledError", std::string(WatchdogWhy()) + ran);
+                      DescribeShortage(*runtime->budget, config.max_heap_size_bytes >> 20) +
+                          Format("; stopped after %.0f ms", ran_ms));
+  default:
+    return SetFailure(runtime->out, reason, "CancelledError",
+                      Format("%s after %.0f ms", WatchdogWhy(), ran_ms));
   }
 }
 
@@ -168,8 +220,27 @@ bool Prepare(Runtime *runtime, const engine_job &job, v8::Local<v8::String> *cod
     field = "input";
     if (DefineInput(runtime, job) && InstallObjects(runtime, runtime->Context())) return true;
   }
+  if (WatchdogReason() != ISOQ_STATUS_OK) return false;
   std::string why = catcher.HasCaught() ? ToUtf8(runtime->isolate, catcher.Exception()) : "it is too long";
   SetFailure(runtime->out, ISOQ_STATUS_INVALID, "InvalidJobError", std::string(field) + ": " + why);
+  return false;
+}
+
+// What V8 throws when it was refused memory outside its heap; and nobody caught it.
+bool IsUncaughtRefusal(const Runtime *runtime) {
+  static const char *const starts[] = {
+      "Array buffer allocation failed",
+      "ArrayBuffer.prototype.resize: Out of memory",
+      "SharedArrayBuffer.prototype.grow: Out of memory",
+      "WebAssembly.Memory(): could not allocate memory",
+      "WebAssembly.Memory.grow(): Unable to grow instance memory",
+      "WebAssembly.Instance(): Out of memory",
+      "WebAssembly.instantiate(): Out of memory",
+      "Unable to deserialize cloned data.", // structuredClone()
+  };
+  if (runtime->out->status != ISOQ_STATUS_ERROR || !runtime->budget->refused()) return false;
+  for (const char *start : starts)
+    if (strncmp(runtime->out->error.message, start, strlen(start)) == 0) return true;
   return false;
 }
 
@@ -183,27 +254,24 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
   runtime->context.Reset(isolate, context);
   v8::Context::Scope entered(context);
   v8::Local<v8::String> code;
+  runtime->platform->pages().StartJob(runtime->budget);
   WatchdogStart(isolate, runtime->config, runtime->host);
-  if (Prepare(runtime, job, &code)) {
-    std::unique_ptr<Evaluation> evaluation = Evaluate(runtime, code);
-    if (evaluation != nullptr && WatchdogReason() == ISOQ_STATUS_OK) RunLoop(runtime, evaluation.get());
-    runtime->out->execution_time_ms = WatchdogElapsedMs();
-    runtime->out->cpu_time_ms = WatchdogCpuMs();
-    isoq_status reason = WatchdogReason();
-    if (reason != ISOQ_STATUS_OK)
-      ReportStop(runtime, reason);
-    else if (runtime->out->status == ISOQ_STATUS_ERROR && runtime->allocator->refused() &&
-             strcmp(runtime->out->error.message, "Array buffer allocation failed") == 0)
-      ReportStop(runtime,
-                 ISOQ_STATUS_OOM); // V8's own words: the script did not catch the refusal of a buffer
-    WatchdogStop();
-    isolate->CancelTerminateExecution(); // the parts below must be able to clean up
-  } else {
-    WatchdogStop();
-  }
+  std::unique_ptr<Evaluation> evaluation;
+  if (Prepare(runtime, job, &code)) evaluation = Evaluate(runtime, code);
+  if (evaluation != nullptr && WatchdogReason() == ISOQ_STATUS_OK) RunLoop(runtime, evaluation.get());
+  runtime->out->execution_time_ms = WatchdogElapsedMs();
+  runtime->out->cpu_time_ms = WatchdogCpuMs();
+  isoq_status reason = WatchdogReason();
+  if (reason != ISOQ_STATUS_OK)
+    ReportStop(runtime, reason);
+  else if (IsUncaughtRefusal(runtime))
+    ReportStop(runtime, ISOQ_STATUS_OOM);
+  WatchdogStop();
+  isolate->CancelTerminateExecution(); // the parts below must be able to clean up
+  evaluation.reset();
   KeepCodeCaches(runtime);
   runtime->SampleMemory();
-  runtime->out->peak_memory_bytes = runtime->peak_memory_bytes;
+  runtime->out->peak_memory_bytes = runtime->budget->peak_bytes();
   runtime->out->stdout_truncated = runtime->console.truncated[1];
   runtime->out->stderr_truncated = runtime->console.truncated[2];
 }
@@ -223,16 +291,18 @@ v8::Isolate *NewIsolate(const runtime_config &config, CountingAllocator *allocat
   isolate->SetOOMErrorHandler(OnOutOfMemory);
   isolate->AddGCPrologueCallback(OnCollection);
   isolate->AddGCEpilogueCallback(OnCollection);
+  isolate->AddGCEpilogueCallback(OnFullCollection, v8::kGCTypeMarkSweepCompact);
   return isolate;
 }
 
 void RunJob(const engine_job &job, const runtime_config &config, const engine_host &host,
             execution_result *out) {
-  auto allocator = std::make_unique<CountingAllocator>(std::max(config.max_heap_size_bytes, kMinHeapBytes));
+  auto budget = std::make_unique<MemoryBudget>(std::max(config.max_heap_size_bytes, kMinHeapBytes));
+  auto allocator = std::make_unique<CountingAllocator>(budget.get());
   v8::Isolate *isolate = NewIsolate(config, allocator.get());
   {
     v8::Isolate::Scope scope(isolate);
-    Runtime runtime{isolate, config, host, allocator.get(), platform.get(), out};
+    Runtime runtime{isolate, config, host, budget.get(), platform.get(), out};
     isolate->SetData(0, &runtime);
     isolate->AddNearHeapLimitCallback(NearHeapLimit, &runtime);
     RunInContext(&runtime, job);
@@ -243,10 +313,14 @@ void RunJob(const engine_job &job, const runtime_config &config, const engine_ho
   // process is replaced after this job.
   if (out->status == ISOQ_STATUS_OOM) {
     (void)allocator.release();
+    (void)budget.release();
     abandoned_isolates = true;
   } else {
+    platform->Close(isolate);
     isolate->Dispose();
+    platform->Forget(isolate);
   }
+  platform->pages().EndJob();
 }
 
 // ---- engine_execute()'s own host
@@ -268,9 +342,12 @@ void Collect(void *ctx, isoq_console_level level, engine_text text, bool truncat
 void Runtime::SampleMemory() {
   v8::HeapStatistics heap;
   isolate->GetHeapStatistics(&heap);
-  allocator->set_heap_bytes(heap.used_heap_size());
-  peak_memory_bytes = std::max<uint64_t>(peak_memory_bytes, heap.used_heap_size() + allocator->bytes());
-  peak_memory_bytes = std::max<uint64_t>(peak_memory_bytes, allocator->peak_bytes());
+  budget->set_heap_bytes(heap.used_heap_size());
+}
+
+void Runtime::RunOutOfMemory(MemoryBudget::Shortage shortage) {
+  budget->Refuse(shortage, 0);
+  WatchdogTrip(ISOQ_STATUS_OOM, "");
 }
 
 } // namespace isoq

@@ -364,6 +364,7 @@ static void send_result(const struct wire_result *result) {
 
   if (r == -EMSGSIZE) {
     struct wire_result smaller = *result;
+    char message[128];
 
     /* Only the value can be that large, whatever limit the job came with: the error's texts are cut. */
     smaller.status = ISOQ_STATUS_OUTPUT_LIMIT;
@@ -371,11 +372,13 @@ static void send_result(const struct wire_result *result) {
     smaller.has_result = false;
     smaller.has_error = true;
     smaller.error_name = text_of("OutputLimitError", ERROR_NAME_MAX);
-    smaller.error_message = text_of("the result is larger than any limit allows", ERROR_TEXT_MAX);
+    snprintf(message, sizeof(message), "result: %zu bytes, over the %u that one message to the worker may have",
+             result->result.len, wire_type_max(WIRE_RESULT));
+    smaller.error_message = text_of(message, ERROR_TEXT_MAX);
     wire_buffer_reset(&buffer, RESULT_BUFFER_KEPT);
     r = wire_result_encode(&buffer, (uint32_t)console.job, &smaller);
   }
-  if (r < 0) host_dying(NULL, ISOQ_STATUS_OOM, "no memory for the result");
+  if (r < 0) host_dying(NULL, ISOQ_STATUS_OOM, "the system has none for the result");
   acquire();
   batch_write();
   broker_write(buffer.data, buffer.len, NULL, 0);
@@ -433,7 +436,7 @@ static void run_job(const struct wire_job *message) {
     if (r == 0)
       result = result_of(&out);
     else if (r == -ENOMEM)
-      result = result_of_failure(ISOQ_STATUS_OOM, "MemoryError", "out of memory: the job could not start");
+      result = result_of_failure(ISOQ_STATUS_OOM, "MemoryError", "memory: the system has none for the job");
     else
       result = result_of_failure(ISOQ_STATUS_CRASHED, "EngineError", "the engine refused the job");
   }
@@ -464,7 +467,7 @@ static int serve(void) {
     console.job = (sig_atomic_t)header.job;
 
     payload = malloc(header.length > 0 ? header.length : 1);
-    if (payload == NULL) host_dying(NULL, ISOQ_STATUS_OOM, "no memory for the job");
+    if (payload == NULL) host_dying(NULL, ISOQ_STATUS_OOM, "the system has none for the job");
     r = header.length > 0 ? broker_read(payload, header.length) : 1;
     if (r == 1 && wire_job_decode(payload, header.length, &job) < 0) r = -EBADMSG;
     if (r != 1) break;

@@ -4,15 +4,17 @@
 // once when the completion value rejects, when a timer's callback throws, or when a rejection stays unhandled
 // after the microtasks have run. A completion value that is still pending when nothing is left to run can
 // never settle, and is an error right away.
+//
+// V8's own tasks run in between, and nobody waits for them, with one exception: the time limit of an
+// Atomics.waitAsync(), for which a completion value may be waiting.
 #include <poll.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/runtime.hh"
 #include "engine/watchdog.hh"
-
-#include <libplatform/libplatform.h>
 
 namespace isoq {
 
@@ -41,9 +43,19 @@ void Wait(Runtime *runtime, int64_t timeout_ms) {
 }
 
 void RunPlatformTasks(Runtime *runtime) {
-  while (WatchdogReason() == ISOQ_STATUS_OK &&
-         v8::platform::PumpMessageLoop(runtime->platform, runtime->isolate))
+  Tasks *tasks = runtime->platform->TasksOf(runtime->isolate).get();
+  while (WatchdogReason() == ISOQ_STATUS_OK && tasks->RunOne())
     runtime->isolate->PerformMicrotaskCheckpoint();
+}
+
+// When there is something to do again; false: never.
+bool NextDueMs(Runtime *runtime, const Evaluation *evaluation, int64_t *due_ms) {
+  bool timers = !runtime->timers.Empty();
+  *due_ms = timers ? runtime->timers.NextDueMs() : INT64_MAX;
+  if (!timers && evaluation->state != Evaluation::kPending) return false;
+  int64_t awaited_ns = runtime->platform->TasksOf(runtime->isolate)->NextAwaitedNs();
+  if (awaited_ns != INT64_MAX) *due_ms = std::min(*due_ms, (awaited_ns + 999999) / 1000000);
+  return *due_ms != INT64_MAX;
 }
 
 // Fails the job when a rejection was left without a handler. The completion promise is ours to report.
@@ -104,8 +116,10 @@ void RunLoop(Runtime *runtime, Evaluation *evaluation) {
     bool ran = false;
     if (!runtime->timers.Empty() && !RunDueTimer(runtime, &ran)) return;
     if (ran || SettleNextCall(runtime)) continue;
-    if (runtime->timers.Empty() && runtime->calls.pending.empty()) break;
-    int64_t delay_ms = runtime->timers.Empty() ? kCallWaitMs : runtime->timers.NextDueMs() - NowMs();
+    int64_t due_ms = INT64_MAX;
+    bool due = NextDueMs(runtime, evaluation, &due_ms);
+    if (!due && runtime->calls.pending.empty()) break;
+    int64_t delay_ms = due ? due_ms - NowMs() : kCallWaitMs;
     if (delay_ms > 0) Wait(runtime, delay_ms);
   }
   if (evaluation->state == Evaluation::kPending) return FailUnsettled(runtime);
@@ -240,8 +254,10 @@ void SetTimer(const v8::FunctionCallbackInfo<v8::Value> &info, bool repeat) {
   uint32_t id =
       runtime->timers.Add(std::move(timer), static_cast<int64_t>(delay), runtime->config.max_timers);
   if (id == 0)
-    return ThrowRange(isolate, "too many timers: " + std::to_string(runtime->config.max_timers) +
-                                   " are pending (max_timers)");
+    return ThrowRange(isolate, std::string(repeat ? "setInterval" : "setTimeout") + ": " +
+                                   std::to_string(runtime->timers.Count()) +
+                                   " timers are pending, and one more is over max_timers " +
+                                   std::to_string(runtime->config.max_timers));
   info.GetReturnValue().Set(id);
 }
 

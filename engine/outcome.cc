@@ -131,8 +131,8 @@ void SetResult(Runtime *runtime, v8::Local<v8::Value> value) {
     size_t len = Utf8Length(isolate, text);
     if (len > runtime->config.max_result_bytes)
       return SetFailure(out, ISOQ_STATUS_OUTPUT_LIMIT, "OutputLimitError",
-                        "the result has " + std::to_string(len) + " bytes; the limit is " +
-                            std::to_string(runtime->config.max_result_bytes) + " (max_result_bytes)");
+                        "result: " + std::to_string(len) + " bytes, over max_result_bytes " +
+                            std::to_string(runtime->config.max_result_bytes));
     out->result = CopyText("", 0);
     char *buffer = static_cast<char *>(realloc(out->result, len + 1));
     if (buffer == nullptr) abort();

@@ -18,8 +18,9 @@
 #include <utility>
 #include <vector>
 
-#include "engine/allocator.hh"
 #include "engine/engine.h"
+#include "engine/memory.hh"
+#include "engine/platform.hh"
 
 namespace isoq {
 
@@ -39,6 +40,7 @@ public:
   uint32_t Add(std::unique_ptr<Timer> timer, int64_t delay_ms, size_t limit);
   void Remove(uint32_t id);
   bool Empty() const { return by_id_.empty(); }
+  size_t Count() const { return by_id_.size(); }
   int64_t NextDueMs() const { return queue_.begin()->first.first; }
   // Takes the first timer that is due; an interval is put back with its next due time. Null when none is due.
   Timer *TakeDue(int64_t now_ms, std::unique_ptr<Timer> *keep_alive);
@@ -56,7 +58,8 @@ struct ConsoleState {
   std::string indentation;
   std::map<std::string, uint64_t> counts;
   std::map<std::string, int64_t> timers_ns;
-  uint64_t used_bytes = 0;
+  uint64_t used_bytes = 0;    // of max_output_bytes
+  uint64_t printed_bytes = 0; // what was cut, too
   bool truncated[3] = {false, false, false}; // by stream: 1 stdout, 2 stderr
   v8::Global<v8::Context> realm;             // where values are formatted: untouched by the job
   v8::Global<v8::Object> formatter;
@@ -102,8 +105,8 @@ struct Runtime {
   v8::Isolate *isolate;
   const runtime_config &config;
   const engine_host &host;
-  CountingAllocator *allocator;
-  v8::Platform *platform;
+  MemoryBudget *budget;
+  Platform *platform;
   execution_result *out;
 
   v8::Global<v8::Context> context{};
@@ -116,12 +119,12 @@ struct Runtime {
   std::map<std::string, v8::Global<v8::Value>> lazy{}; // built-in modules that were loaded, by name
   std::map<const unsigned char *, v8::Global<v8::UnboundScript>>
       uncached{}; // bundles compiled for the first time
-  uint64_t peak_memory_bytes = 0;
   uint64_t heap_limit_grants = 0;
 
   static Runtime *From(v8::Isolate *isolate) { return static_cast<Runtime *>(isolate->GetData(0)); }
   v8::Local<v8::Context> Context() { return context.Get(isolate); }
   void SampleMemory();
+  void RunOutOfMemory(MemoryBudget::Shortage shortage); // stops the script
 };
 
 // How far the script's completion value is.

@@ -3,6 +3,7 @@
 #define ISOQ_ENGINE_V8_COMPAT_HH
 
 #include <v8-inspector.h>
+#include <v8-platform.h>
 #include <v8.h>
 
 #include <memory>
@@ -83,6 +84,99 @@ ConnectInspector(v8_inspector::V8Inspector *inspector, v8_inspector::V8Inspector
   return inspector->connect(1, channel, v8_inspector::StringView());
 #endif
 }
+
+// A task runner with one function for what V8 calls by many names. Neither kind of "nestable" matters here:
+// tasks run from the event loop only.
+class TaskRunnerBase : public v8::TaskRunner {
+public:
+  bool IdleTasksEnabled() override { return false; }
+  bool NonNestableTasksEnabled() const override { return true; }
+  bool NonNestableDelayedTasksEnabled() const override { return true; }
+
+protected:
+  virtual void Post(std::unique_ptr<v8::Task> task) = 0;
+  virtual void PostDelayed(std::unique_ptr<v8::Task> task, double delay_s, bool nestable) = 0;
+
+#if V8_MAJOR_VERSION >= 13
+  using Location = const v8::SourceLocation &;
+  void PostTaskImpl(std::unique_ptr<v8::Task> task, Location) override { Post(std::move(task)); }
+  void PostNonNestableTaskImpl(std::unique_ptr<v8::Task> task, Location) override { Post(std::move(task)); }
+  void PostDelayedTaskImpl(std::unique_ptr<v8::Task> task, double delay_s, Location) override {
+    PostDelayed(std::move(task), delay_s, true);
+  }
+  void PostNonNestableDelayedTaskImpl(std::unique_ptr<v8::Task> task, double delay_s, Location) override {
+    PostDelayed(std::move(task), delay_s, false);
+  }
+#else
+public:
+  void PostTask(std::unique_ptr<v8::Task> task) override { Post(std::move(task)); }
+  void PostNonNestableTask(std::unique_ptr<v8::Task> task) override { Post(std::move(task)); }
+  void PostDelayedTask(std::unique_ptr<v8::Task> task, double delay_s) override {
+    PostDelayed(std::move(task), delay_s, true);
+  }
+  void PostNonNestableDelayedTask(std::unique_ptr<v8::Task> task, double delay_s) override {
+    PostDelayed(std::move(task), delay_s, false);
+  }
+  void PostIdleTask(std::unique_ptr<v8::IdleTask>) override {}
+#endif
+};
+
+// A platform that leaves to another one what is the same for everybody: clocks, jobs, tracing, workers.
+class PlatformBase : public v8::Platform {
+public:
+  explicit PlatformBase(std::unique_ptr<v8::Platform> base) : base_(std::move(base)) {}
+
+  int NumberOfWorkerThreads() override { return base_->NumberOfWorkerThreads(); }
+  double MonotonicallyIncreasingTime() override { return base_->MonotonicallyIncreasingTime(); }
+  double CurrentClockTimeMillis() override { return base_->CurrentClockTimeMillis(); }
+  v8::TracingController *GetTracingController() override { return base_->GetTracingController(); }
+
+#if V8_MAJOR_VERSION >= 13
+  std::shared_ptr<v8::TaskRunner> GetForegroundTaskRunner(v8::Isolate *isolate, v8::TaskPriority) override {
+    return TaskRunnerOf(isolate);
+  }
+#else
+  std::shared_ptr<v8::TaskRunner> GetForegroundTaskRunner(v8::Isolate *isolate) override {
+    return TaskRunnerOf(isolate);
+  }
+  void CallOnWorkerThread(std::unique_ptr<v8::Task> task) override {
+    base_->CallOnWorkerThread(std::move(task));
+  }
+  void CallDelayedOnWorkerThread(std::unique_ptr<v8::Task> task, double delay_s) override {
+    base_->CallDelayedOnWorkerThread(std::move(task), delay_s);
+  }
+#endif
+#if V8_MAJOR_VERSION == 11
+  std::unique_ptr<v8::JobHandle> CreateJob(v8::TaskPriority priority,
+                                           std::unique_ptr<v8::JobTask> job) override {
+    return base_->CreateJob(priority, std::move(job));
+  }
+#elif V8_MAJOR_VERSION < 11
+  std::unique_ptr<v8::JobHandle> PostJob(v8::TaskPriority priority,
+                                         std::unique_ptr<v8::JobTask> job) override {
+    return base_->PostJob(priority, std::move(job));
+  }
+#endif
+
+protected:
+  virtual std::shared_ptr<v8::TaskRunner> TaskRunnerOf(v8::Isolate *isolate) = 0;
+#if V8_MAJOR_VERSION >= 13
+  std::unique_ptr<v8::JobHandle> CreateJobImpl(v8::TaskPriority priority, std::unique_ptr<v8::JobTask> job,
+                                               const v8::SourceLocation &from) override {
+    return base_->CreateJob(priority, std::move(job), from);
+  }
+  void PostTaskOnWorkerThreadImpl(v8::TaskPriority priority, std::unique_ptr<v8::Task> task,
+                                  const v8::SourceLocation &from) override {
+    base_->PostTaskOnWorkerThread(priority, std::move(task), from);
+  }
+  void PostDelayedTaskOnWorkerThreadImpl(v8::TaskPriority priority, std::unique_ptr<v8::Task> task,
+                                         double delay_s, const v8::SourceLocation &from) override {
+    base_->PostDelayedTaskOnWorkerThread(priority, std::move(task), delay_s, from);
+  }
+#endif
+
+  std::unique_ptr<v8::Platform> base_;
+};
 
 } // namespace isoq
 

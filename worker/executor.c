@@ -364,8 +364,9 @@ static void on_console(struct executor *e, const uint8_t *payload, size_t len) {
     }
     r = outcome_console(&e->outcome, &entry);
     if (r == -EOVERFLOW) {
-      executor_breach(e, "more console output than the job's max_output_bytes, %llu",
-                      (unsigned long long)e->job->max_output_bytes);
+      executor_breach(e, "%llu bytes of console output, over max_output_bytes %llu and %u of slack",
+                      (unsigned long long)(e->outcome.bytes + entry.text.len + 1),
+                      (unsigned long long)e->job->max_output_bytes, OUTCOME_OUTPUT_SLACK_BYTES);
       return;
     }
     if (r < 0) {
@@ -385,7 +386,7 @@ static void on_result(struct executor *e, const uint8_t *payload, size_t len) {
     return;
   }
   if (message.has_result && message.result.len > e->options.max_result_bytes) {
-    executor_breach(e, "a result of %zu bytes; max_result_bytes is %llu", message.result.len,
+    executor_breach(e, "a result of %zu bytes, over max_result_bytes %llu", message.result.len,
                     (unsigned long long)e->options.max_result_bytes);
     return;
   }
@@ -412,10 +413,8 @@ static void on_dying(struct executor *e, const uint8_t *payload, size_t len) {
   }
   e->death.gave_up = true;
   e->death.gave_up_status = dying.status;
-  snprintf(e->death.message, sizeof(e->death.message), "%s%.*s",
-           dying.status == ISOQ_STATUS_OOM ? "memory: V8 could not get the memory that the script needs: "
-                                           : "V8 gave up: ",
-           (int)dying.why.len, dying.why.data);
+  snprintf(e->death.message, sizeof(e->death.message), "%s: %.*s",
+           dying.status == ISOQ_STATUS_OOM ? "memory" : "V8 gave up", (int)dying.why.len, dying.why.data);
   if (e->state == EXECUTOR_BUSY) executor_enter(e, EXECUTOR_DRAINING);
 }
 
@@ -483,16 +482,22 @@ static void executor_dispatch(struct executor *e) {
 
 /* ---- outcomes ---- */
 
+/* The most that was seen of it. */
+static uint64_t resident_of_job(const struct executor *e) {
+  int64_t resident = e->resident_job_max - e->resident_at_ready;
+
+  return resident > 0 ? (uint64_t)resident : 0;
+}
+
 /* What only the broker can know of a job whose executor told no result. */
 static void measure_from_outside(const struct executor *e, struct job_result *result) {
   int64_t cpu =
       e->state == EXECUTOR_DRAINING && !e->death.lingers ? e->death.end.cpu_ns : spawn_cpu_ns(&e->child);
-  int64_t resident = e->resident_job_max - e->resident_at_ready;
 
   result->execution_time_ms = clock_ms(clock_monotonic_ns() - e->job_started_ns);
   if (cpu >= 0 && e->job_cpu_ns >= 0 && cpu > e->job_cpu_ns)
     result->cpu_time_ms = clock_ms(cpu - e->job_cpu_ns);
-  result->peak_memory_bytes = resident > 0 ? (uint64_t)resident : 0;
+  result->peak_memory_bytes = resident_of_job(e);
 }
 
 /* Hands the job out with its result: the last thing that its caller does with the executor. */
@@ -534,6 +539,8 @@ static void executor_settle(struct executor *e) {
 static void executor_settle_by_death(struct executor *e) {
   struct job_result result;
 
+  e->death.memory_mb = e->job->memory_mb;
+  e->death.resident_bytes = resident_of_job(e);
   outcome_from_death(&e->outcome, &e->death, &result);
   measure_from_outside(e, &result);
   executor_deliver(e, &result);
@@ -674,13 +681,14 @@ static void on_said(evutil_socket_t fd, short what, void *ctx) {
 static void on_busy_deadline(struct executor *e) {
   if (e->cancelled)
     executor_kill(e, OUTCOME_END_CANCELLED,
-                  "cancelled: the script did not stop by itself and its executor was killed");
+                  "cancelled: the script did not stop by itself within %u ms of grace (kill_grace_ms), and its "
+                  "executor was killed",
+                  e->options.grace_ms);
   else
-    executor_kill(
-        e, OUTCOME_END_TIMEOUT,
-        "timeout: the script did not stop within %u ms (timeout_ms) and %u ms of grace; its executor was "
-        "killed",
-        e->job->timeout_ms, e->options.grace_ms);
+    executor_kill(e, OUTCOME_END_TIMEOUT,
+                  "timeout: %.0f ms used, over timeout_ms %u; the script did not stop within %u ms of grace "
+                  "(kill_grace_ms), and its executor was killed",
+                  clock_ms(clock_monotonic_ns() - e->job_started_ns), e->job->timeout_ms, e->options.grace_ms);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *ctx) {
@@ -717,6 +725,10 @@ static void on_deadline(evutil_socket_t fd, short what, void *ctx) {
   }
 }
 
+static double megabytes(int64_t bytes) {
+  return (double)bytes / (double)MIB;
+}
+
 /* The backstop for memory outside V8's heap, and for processor time (DESIGN 3.3). */
 static void on_watch(evutil_socket_t fd, short what, void *ctx) {
   struct executor *e = ctx;
@@ -728,18 +740,16 @@ static void on_watch(evutil_socket_t fd, short what, void *ctx) {
   if (resident > e->resident_max) e->resident_max = resident;
   if (resident > e->resident_job_max) e->resident_job_max = resident;
   if (resident > limit)
-    executor_kill(
-        e, OUTCOME_END_MEMORY,
-        "memory: resident size %lld MB is over %lld MB (memory_mb %u, %u of slack and the executor's own "
-        "%lld)",
-        (long long)(resident / (int64_t)MIB), (long long)(limit / (int64_t)MIB), e->job->memory_mb,
-        e->options.memory_slack_mb, (long long)(e->resident_at_ready / (int64_t)MIB));
+    executor_kill(e, OUTCOME_END_MEMORY,
+                  "memory: %.1f MB resident, over memory_mb %u and memory_slack_mb %u; its executor was killed "
+                  "after %.0f ms",
+                  megabytes(resident - e->resident_at_ready), e->job->memory_mb, e->options.memory_slack_mb,
+                  clock_ms(clock_monotonic_ns() - e->job_started_ns));
   else if (e->job->cpu_ms > 0 && cpu >= 0 && e->job_cpu_ns >= 0 && cpu - e->job_cpu_ns > cpu_limit)
-    executor_kill(
-        e, OUTCOME_END_CPU_TIMEOUT,
-        "cpu_timeout: the script used more than %u ms of processor time (cpu_ms) and its executor was "
-        "killed",
-        e->job->cpu_ms);
+    executor_kill(e, OUTCOME_END_CPU_TIMEOUT,
+                  "cpu_timeout: %.0f ms of processor time used, over cpu_ms %u; the script did not stop within "
+                  "%u ms of grace (kill_grace_ms), and its executor was killed",
+                  clock_ms(cpu - e->job_cpu_ns), e->job->cpu_ms, e->options.grace_ms);
 }
 
 /* ---- the end ---- */

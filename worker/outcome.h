@@ -55,7 +55,9 @@ struct outcome_death {
   char message[OUTCOME_MESSAGE_SIZE]; /* for the reader of the result; "" gives a general one */
   bool gave_up;                       /* a DYING frame came */
   enum isoq_status gave_up_status;
-  bool lingers; /* it is not gone: SIGKILL did nothing for long; `end` is empty */
+  uint32_t memory_mb;      /* the job's limit, for the message */
+  uint64_t resident_bytes; /* of the job, when last looked at; 0: never */
+  bool lingers;            /* it is not gone: SIGKILL did nothing for long; `end` is empty */
   struct spawn_end end;
 };
 
