@@ -1162,6 +1162,7 @@ END_TEST
 START_TEST(test_waiting_jobs_get_more_than_the_spare_that_is_starting) {
   static const char *const tenants[] = {",\"tenant\":\"a\"", ",\"tenant\":\"b\"", ",\"tenant\":\"c\""};
 
+  options.start_timeout_ms = 1000;
   start_with_spares(3, 1);
   for (int i = 0; i < 3; i++)
     submit("pid", tenants[i]);
@@ -1172,7 +1173,9 @@ START_TEST(test_waiting_jobs_get_more_than_the_spare_that_is_starting) {
   ck_assert_uint_eq(pool_busy(pool), 1);
   starts_held = false;
   submit("pid", ",\"isolation\":\"process\"");
+  ck_assert_uint_eq(starts, 5); /* that one will do */
   submit("pid", ",\"isolation\":\"process\"");
+  ck_assert_uint_eq(starts, 6);
   run_until(done_calls == 5);
   pool_cancel(pool, told[3].id);
   run_until(done_calls == 6);

@@ -3,8 +3,8 @@
 
 First every script once, its result compared with its header. Then --jobs of them in random order, several in flight,
 with a printed seed. Afterwards: one result for every job and nothing left in Redis; the broker's resident size within
-10 MB of what it was after the first 200 of those jobs; both executors and the spare there and no other child; and after SIGTERM, no
-process at all. The last line is "N passed, N failed".
+10 MB of what it was after the first 200 of those jobs; both executors and the spare there and no other child; and after
+SIGTERM, no process at all. The last line is "N passed, N failed".
 
 A header is the leading comment of a script. Lines of it that mean something (`\\n` etc. in *_json as in JSON):
 
