@@ -412,7 +412,7 @@ static void pool_start_job(struct pool *pool, struct member *member, struct wait
 }
 
 static void pool_dispatch(struct pool *pool) {
-  unsigned coming = pool->by_state[EXECUTOR_SPAWNING] + pool_missing(pool);
+  unsigned passed = 0; /* jobs that nothing idle can serve */
   struct waiter *waiter, *next;
   struct choice choice;
 
@@ -424,14 +424,15 @@ static void pool_dispatch(struct pool *pool) {
       if (!choice.member->bound && choice.bound >= pool->options.executors) {
         assert(choice.stranger != NULL); /* fewer jobs run than are bound, and none idle is this tenant's */
         executor_retire(choice.stranger->executor);
-        coming++;
       }
       pool_start_job(pool, choice.member, waiter);
-    } else if (coming > 0) {
-      coming--; /* the first that gets ready is for this one */
-    } else if (choice.stranger != NULL && pool_trouble(pool) == NULL) {
-      executor_retire(choice.stranger->executor); /* and what takes its place is for it */
+      continue;
     }
+    /* It gets one that is starting, if there are enough for those before it; else one more has to go. */
+    if (passed >= pool->by_state[EXECUTOR_SPAWNING] + pool_missing(pool) && choice.stranger != NULL &&
+        pool_trouble(pool) == NULL)
+      executor_retire(choice.stranger->executor);
+    passed++;
   }
 }
 
