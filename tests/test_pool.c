@@ -17,11 +17,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "config/config.h"
 #include "queue/job.h"
 #include "queue/result.h"
 #include "worker/clock.h"
 #include "worker/executor.h"
 #include "worker/pool.h"
+#include "worker/settings.h"
 
 #define PATIENCE_S 20
 #define JOBS_MAX 256
@@ -99,20 +101,21 @@ static void on_impatience(evutil_socket_t fd, short what, void *ctx) {
     event_free(timer);                                                                                       \
   } while (0)
 
+static struct job_limits limits = {
+    .timeout_ms = {10000, 1, 60000},
+    .cpu_ms = {0, 1, 60000},
+    .memory_mb = {64, 4, 1024},
+    .max_output_bytes = {100000, 0, 16 << 20},
+    .reply_ttl_s = {60, 1, 3600},
+    .max_attempts = {1, 1, 25},
+    .backoff_ms = {1000, 0, 86400000},
+    .delay_ms = {0, 0, 86400000},
+    .max_code_bytes = 1 << 20,
+    .max_input_bytes = 32 << 20,
+    .max_payload_bytes = 40 << 20,
+};
+
 static struct job *make_job(const char *id, const char *code, const char *more) {
-  const struct job_limits limits = {
-      .timeout_ms = {10000, 1, 60000},
-      .cpu_ms = {0, 1, 60000},
-      .memory_mb = {64, 4, 1024},
-      .max_output_bytes = {100000, 0, 16 << 20},
-      .reply_ttl_s = {60, 1, 3600},
-      .max_attempts = {1, 1, 25},
-      .backoff_ms = {1000, 0, 86400000},
-      .delay_ms = {0, 0, 86400000},
-      .max_code_bytes = 1 << 20,
-      .max_input_bytes = 32 << 20,
-      .max_payload_bytes = 40 << 20,
-  };
   size_t size = strlen(code) + strlen(more) + 256;
   char *text = malloc(size);
   struct job *job;
@@ -442,7 +445,7 @@ START_TEST(test_no_more_jobs_at_once_than_executors) {
   static const struct executor_faults faults = {.start = start_unless_told};
   struct told *jobs[4];
 
-  /* Both are worn and busy before the two that replace them can start. */
+  /* Both are worn and busy before the one that is to replace the first of them can start. */
   options.max_jobs_per_executor = 1;
   options.faults = &faults;
   start_and_wait(2);
@@ -453,7 +456,7 @@ START_TEST(test_no_more_jobs_at_once_than_executors) {
     jobs[i] = submit("cancellable", "");
   run_until(done_calls == 2 && pool_busy(pool) == 2);
   starts_fail = false;
-  run_until(pool_executors(pool) == 4);
+  run_until(pool_executors(pool) == 3);
   ck_assert_uint_eq(pool_busy(pool), 2);
   ck_assert_uint_eq(pool_free_slots(pool), 0);
   for (int i = 2; i < 4; i++)
@@ -1004,6 +1007,316 @@ START_TEST(test_no_tenant_starves) {
 }
 END_TEST
 
+/* ---- spare executors ---- */
+
+#define STARTS_MAX 64
+
+static bool starts_held; /* they start, and never get ready */
+static pid_t started_pids[STARTS_MAX];
+static size_t starts;
+
+static int start_recorded(const char *path, bool unlocked, struct spawn_child *out, char *error,
+                          size_t error_size) {
+  int r = spawn_start(starts_held ? named(".silent") : path, unlocked, out, error, error_size);
+
+  if (r == 0) started_pids[starts++ % STARTS_MAX] = out->pid;
+  return r;
+}
+
+static const struct executor_faults recorded = {.start = start_recorded};
+
+/* All of them are ready. */
+static void start_with_spares(unsigned executors, unsigned spares) {
+  options.spare_executors = spares;
+  if (options.faults == NULL) options.faults = &recorded;
+  start(executors);
+  run_until(pool_executors(pool) == executors + spares);
+}
+
+static pid_t pid_of(const struct told *entry) {
+  assert_status(entry, ISOQ_STATUS_OK);
+  return (pid_t)atoi(entry->result.result.data);
+}
+
+/* Ended and reaped. */
+static bool is_gone(pid_t pid) {
+  return kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+START_TEST(test_spares_start_when_the_executors_are_ready) {
+  options.spare_executors = 2;
+  options.faults = &recorded;
+  start(1);
+  ck_assert_uint_eq(starts, 1);
+  starts_held = true;
+  run_until(pool_executors(pool) == 1);
+  ck_assert_uint_eq(starts, 2); /* and one after the other */
+  ck_assert_uint_eq(pool_free_slots(pool), 1);
+  assert_next_is_served();
+  ck_assert_uint_eq(starts, 2);
+}
+END_TEST
+
+START_TEST(test_spares_are_no_more_slots) {
+  start_with_spares(2, 3);
+  ck_assert_uint_eq(pool_free_slots(pool), 2);
+  ck_assert_uint_eq(last_capacity, 2);
+  for (int i = 0; i < 4; i++)
+    submit("cancellable", i % 2 == 0 ? ",\"tenant\":\"a\"" : ",\"isolation\":\"process\"");
+  ck_assert_uint_eq(pool_busy(pool), 2);
+  ck_assert_uint_eq(pool_waiting(pool), 2);
+  ck_assert_uint_eq(pool_free_slots(pool), 0);
+  for (int i = 0; i < 4; i++)
+    pool_cancel(pool, NULL, told[i].id);
+  run_until(done_calls == 4 && pool_executors(pool) == 5);
+  ck_assert_uint_eq(pool_free_slots(pool), 2);
+}
+END_TEST
+
+static bool all_done_and_one_at_a_time(size_t jobs) {
+  ck_assert_uint_le(pool_busy(pool), 1);
+  return done_calls == jobs;
+}
+
+START_TEST(test_job_of_a_dying_executor_still_counts) {
+  /* Each of these leaves its executor without a word, and for a while nobody knows whether it goes on. */
+  start_with_spares(1, 2);
+  for (int i = 0; i < 3; i++)
+    submit("close", "");
+  for (int i = 0; i < 3; i++)
+    submit("dying-and-living-on", "");
+  run_until(all_done_and_one_at_a_time(6));
+}
+END_TEST
+
+static const char *const unclean_ends[] = {"die-by:11", "exit:0", "timeout:x", "no-such-type", "close"};
+
+START_TEST(test_unclean_end_is_followed_by_the_spare) {
+  struct told *next;
+
+  start_with_spares(1, 1);
+  starts_held = true;
+  submit(unclean_ends[_i], "");
+  next = submit("pid", "");
+  run_until(done_calls == 2);
+  ck_assert_int_eq(pid_of(next), started_pids[1]);
+  run_until(is_gone(started_pids[0]));
+  ck_assert_uint_eq(starts, 3); /* a new spare is on its way */
+  ck_assert_uint_eq(pool_free_slots(pool), 1);
+}
+END_TEST
+
+START_TEST(test_kill_of_a_running_executor_is_followed_by_the_spare) {
+  struct told *victim, *next;
+
+  start_with_spares(1, 1);
+  victim = submit("hang", "");
+  starts_held = true;
+  kill(started_pids[0], SIGKILL);
+  next = submit("pid", "");
+  run_until(done_calls == 2);
+  assert_status(victim, ISOQ_STATUS_CRASHED);
+  ck_assert_int_eq(pid_of(next), started_pids[1]);
+}
+END_TEST
+
+START_TEST(test_other_tenant_gets_the_spare) {
+  struct told *a, *b;
+
+  start_with_spares(1, 1);
+  a = run("pid", ",\"tenant\":\"a\"");
+  starts_held = true;
+  b = run("pid", ",\"tenant\":\"b\"");
+  ck_assert_int_ne(pid_of(a), pid_of(b));
+  run_until(is_gone(pid_of(a))); /* no more are bound than there are slots */
+  ck_assert_uint_eq(ended(OUTCOME_END_RETIRED), 1);
+  ck_assert_uint_eq(starts, 3);
+  ck_assert_int_eq(pid_of(run("pid", ",\"tenant\":\"b\"")), pid_of(b));
+}
+END_TEST
+
+START_TEST(test_worn_executor_is_followed_by_the_spare) {
+  struct told *first, *second, *third;
+
+  options.max_jobs_per_executor = 2;
+  start_with_spares(1, 1);
+  starts_held = true;
+  first = run("pid", "");
+  second = run("pid", "");
+  third = run("pid", "");
+  ck_assert_int_eq(pid_of(first), pid_of(second));
+  ck_assert_int_ne(pid_of(first), pid_of(third));
+  run_until(ended(OUTCOME_END_RETIRED) == 1);
+  ck_assert_uint_eq(starts, 3);
+}
+END_TEST
+
+START_TEST(test_idle_spare_dies_and_is_replaced) {
+  struct told *bound;
+
+  start_with_spares(1, 1);
+  bound = run("pid", "");
+  kill(started_pids[0] == pid_of(bound) ? started_pids[1] : started_pids[0], SIGKILL);
+  run_until(ended(OUTCOME_END_SIGNAL) == 1 && pool_executors(pool) == 2);
+  ck_assert_int_eq(pid_of(run("pid", "")), pid_of(bound));
+}
+END_TEST
+
+START_TEST(test_waiting_jobs_get_more_than_the_spare_that_is_starting) {
+  static const char *const tenants[] = {",\"tenant\":\"a\"", ",\"tenant\":\"b\"", ",\"tenant\":\"c\""};
+
+  options.start_timeout_ms = 1000;
+  start_with_spares(3, 1);
+  for (int i = 0; i < 3; i++)
+    submit("pid", tenants[i]);
+  run_until(done_calls == 3 && pool_executors(pool) == 4);
+  /* This one takes the spare, and the next spare hangs in its start. */
+  starts_held = true;
+  submit("cancellable", ",\"isolation\":\"process\"");
+  ck_assert_uint_eq(pool_busy(pool), 1);
+  starts_held = false;
+  submit("pid", ",\"isolation\":\"process\"");
+  ck_assert_uint_eq(starts, 5); /* that one will do */
+  submit("pid", ",\"isolation\":\"process\"");
+  ck_assert_uint_eq(starts, 6);
+  run_until(done_calls == 5);
+  pool_cancel(pool, NULL, told[3].id);
+  run_until(done_calls == 6);
+}
+END_TEST
+
+START_TEST(test_backoff_holds_with_spares) {
+  options.executor_path = named(".mute");
+  options.spare_executors = 3;
+  start(2);
+  run_until(trouble_calls == 4);
+  for (unsigned i = 0; i < 4; i++) {
+    ck_assert_int_le(trouble_retry_ms[i], 100 << i);
+    ck_assert_int_ge(trouble_retry_ms[i], (100 << i) * 3 / 4);
+  }
+  ck_assert_uint_eq(pool_counters(pool)->started, 2 + 3); /* never more than one at a time after the first */
+}
+END_TEST
+
+START_TEST(test_no_executor_is_given_up_while_none_can_start) {
+  static const struct executor_faults faults = {.start = start_unless_told};
+  struct told *a, *b;
+
+  options.faults = &faults;
+  start_and_wait(2);
+  a = run("pid", ",\"tenant\":\"a\"");
+  starts_fail = true;
+  run("exit:0", ",\"tenant\":\"b\"");
+  run_until(pool_trouble(pool) != NULL);
+  b = submit("pid", ",\"tenant\":\"b\"");
+  submit("pid", ",\"tenant\":\"c\"");
+  ck_assert_int_eq(pid_of(run("pid", ",\"tenant\":\"a\"")), pid_of(a));
+  ck_assert_uint_eq(b->times, 0);
+  starts_fail = false;
+  run_until(done_calls == submitted);
+}
+END_TEST
+
+/* ---- a process of its own ---- */
+
+#define OWN ",\"isolation\":\"process\""
+
+START_TEST(test_own_process_has_served_nobody) {
+  struct told *shared, *own;
+
+  options.spare_executors = _i > 0 ? 1 : 0;
+  start_and_wait(2);
+  shared = run("pid", "");
+  own = run("pid", OWN);
+  ck_assert_int_ne(pid_of(shared), pid_of(own));
+  run_until(is_gone(pid_of(own)));
+  ck_assert_int_eq(pid_of(run("pid", "")), pid_of(shared));
+}
+END_TEST
+
+START_TEST(test_own_process_makes_a_used_one_go) {
+  struct told *shared, *own;
+
+  options.spare_executors = _i > 0 ? 1 : 0;
+  start_and_wait(1);
+  shared = run("pid", "");
+  own = run("pid", OWN);
+  ck_assert_int_ne(pid_of(shared), pid_of(own));
+  run_until(is_gone(pid_of(shared)) && is_gone(pid_of(own)));
+  run_until(pool_executors(pool) == 1 + options.spare_executors);
+  assert_next_is_served();
+}
+END_TEST
+
+static const char *const ends[] = {"ok:x", "error:x", "timeout:x", "die-by:11", "twice", "hang"};
+
+START_TEST(test_own_process_ends_whatever_the_outcome) {
+  options.faults = &recorded;
+  start_and_wait(1);
+  run(ends[_i], OWN ",\"timeout_ms\":300");
+  run_until(is_gone(started_pids[0]));
+  ck_assert_int_eq(pid_of(run("pid", "")), started_pids[1]);
+}
+END_TEST
+
+START_TEST(test_own_processes_of_one_tenant_differ) {
+  pid_t pids[12];
+
+  options.spare_executors = _i > 0 ? 1 : 0;
+  start_and_wait(2);
+  for (size_t i = 0; i < 12; i++)
+    submit("pid", i % 3 == 2 ? ",\"tenant\":\"a\"" : ",\"tenant\":\"a\"" OWN);
+  run_until(done_calls == 12);
+  for (size_t i = 0; i < 12; i++) {
+    pids[i] = pid_of(&told[i]);
+    for (size_t k = 0; k < i; k++)
+      if (i % 3 != 2 || k % 3 != 2) ck_assert_int_ne(pids[i], pids[k]);
+  }
+  for (size_t i = 0; i < 12; i++)
+    if (i % 3 != 2) run_until(is_gone(pids[i]));
+}
+END_TEST
+
+START_TEST(test_slot_of_an_own_process_is_free_when_a_job_could_start) {
+  start_with_spares(1, 1);
+  starts_held = true;
+  run("ok:x", OWN);
+  ck_assert_uint_eq(pool_free_slots(pool), 1); /* there is the spare */
+  run("ok:x", OWN);
+  ck_assert_uint_eq(pool_free_slots(pool), 0); /* there is none */
+  ck_assert_uint_eq(last_capacity, 0);
+}
+END_TEST
+
+START_TEST(test_own_process_is_the_default_when_the_configuration_says_so) {
+  const struct job_limits usual = limits;
+  struct config config;
+  struct pool_options from_config;
+  char error[CONFIG_ERROR_SIZE];
+  struct told *first, *second, *third;
+
+  ck_assert_int_eq(config_init(&config), 0);
+  settings_pool(&config, &from_config);
+  ck_assert_uint_eq(from_config.spare_executors, 1);
+  settings_job_limits(&config, &limits);
+  ck_assert(!limits.own_process);
+  ck_assert_int_eq(config_set(&config, "isolation", "process", error, sizeof(error)), 0);
+  ck_assert_int_eq(config_set(&config, "spare_executors", "2", error, sizeof(error)), 0);
+  settings_pool(&config, &from_config);
+  settings_job_limits(&config, &limits);
+  start_with_spares(1, from_config.spare_executors);
+  ck_assert_uint_eq(pool_executors(pool), 3);
+  first = run("pid", "");
+  second = run("pid", ",\"isolation\":\"isolate\"");
+  third = run("pid", ",\"isolation\":\"isolate\"");
+  ck_assert_int_ne(pid_of(first), pid_of(second));
+  ck_assert_int_eq(pid_of(second), pid_of(third));
+  ck_assert_int_ne(pid_of(run("pid", "")), pid_of(first));
+  config_free(&config);
+  limits = usual;
+}
+END_TEST
+
 /* ---- taking back ---- */
 
 static void on_taken(void *ctx, struct job *job) {
@@ -1111,6 +1424,25 @@ int main(void) {
   tcase_add_test(tests, test_own_executor_is_preferred);
   tcase_add_test(tests, test_idle_stranger_is_replaced);
   tcase_add_test(tests, test_no_tenant_starves);
+  tcase_add_test(tests, test_spares_start_when_the_executors_are_ready);
+  tcase_add_test(tests, test_spares_are_no_more_slots);
+  tcase_add_test(tests, test_job_of_a_dying_executor_still_counts);
+  tcase_add_loop_test(tests, test_unclean_end_is_followed_by_the_spare, 0,
+                      (int)(sizeof(unclean_ends) / sizeof(unclean_ends[0])));
+  tcase_add_test(tests, test_kill_of_a_running_executor_is_followed_by_the_spare);
+  tcase_add_test(tests, test_other_tenant_gets_the_spare);
+  tcase_add_test(tests, test_worn_executor_is_followed_by_the_spare);
+  tcase_add_test(tests, test_idle_spare_dies_and_is_replaced);
+  tcase_add_test(tests, test_waiting_jobs_get_more_than_the_spare_that_is_starting);
+  tcase_add_test(tests, test_backoff_holds_with_spares);
+  tcase_add_test(tests, test_no_executor_is_given_up_while_none_can_start);
+  tcase_add_loop_test(tests, test_own_process_has_served_nobody, 0, 2);
+  tcase_add_loop_test(tests, test_own_process_makes_a_used_one_go, 0, 2);
+  tcase_add_loop_test(tests, test_own_process_ends_whatever_the_outcome, 0,
+                      (int)(sizeof(ends) / sizeof(ends[0])));
+  tcase_add_loop_test(tests, test_own_processes_of_one_tenant_differ, 0, 2);
+  tcase_add_test(tests, test_slot_of_an_own_process_is_free_when_a_job_could_start);
+  tcase_add_test(tests, test_own_process_is_the_default_when_the_configuration_says_so);
   tcase_add_test(tests, test_take_back);
   tcase_add_test(tests, test_take_waiting);
   tcase_add_test(tests, test_free_with_jobs_inside);

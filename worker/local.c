@@ -102,6 +102,7 @@ int local_run(const struct config *config, struct job *job, struct job_result *o
   if (r < 0) return r;
   settings_pool(config, &options);
   options.executors = 1;
+  options.spare_executors = 0;
   local.out = &result;
   local.base = event_base_new();
   if (local.base == NULL) {

@@ -1,20 +1,29 @@
 /*
- * Which executor runs which job. A member is one executor and what the pool knows of it; there are
- * `executors` members that are not ending, and any number of ending ones that wait for their process to be
- * gone. So a replacement starts while the old process is still being torn down.
+ * Which executor runs which job. A member is one executor and what the pool knows of it. It is fresh until
+ * its first job, bound to that job's tenant from then on, and ending when it is no use any more. There are
+ * `executors` + `spare_executors` members that are not ending, of which no more than `executors` are bound:
+ * the rest is fresh, or about to be. Any number of ending ones wait for their process to be gone. So whatever
+ * ends, what takes its place was there before, and what takes the place of that starts while the old process
+ * is still being torn down.
  *
  * Jobs wait in one line. pool_dispatch() walks it from its head whenever something changed, and gives each
- * job an idle executor of its tenant, else one that has served nobody, else leaves it to one that is
- * starting. When none of these is left, the executor that was idle for longest, and so belongs to another
- * tenant, is replaced. A job may overtake only those which nothing idle could serve.
+ * job an idle executor of its tenant, else a fresh one, else leaves it to one that is starting. A fresh one
+ * that would be one bound too many makes the executor that was idle for longest, and so belongs to another
+ * tenant, go. So does a job for which none of all these is left. A job may overtake only those which nothing
+ * idle could serve, and no more than `executors` run at once, counted until they have their outcome.
  *
- * An executor that has served its number of jobs is worn: one more is started, and the worn one goes on
- * working until that one is ready (or until it has served twice its number). So a planned replacement costs
- * no time, only, for a moment, one process more; no more than `executors` jobs run at once.
+ * A job with a process of its own is given a fresh executor, which ends with it.
+ *
+ * An executor that has served its number of jobs is worn: it ends when a fresh one is ready to take its
+ * place, and goes on working until then (or until it has served twice its number). While there is a worn one,
+ * a pool without spares keeps one. So a planned replacement costs no time.
+ *
+ * Jobs come before spares: they are given to what is ready before anything is started, and what is started
+ * for later waits until nothing else is starting.
  *
  * An executor that dies before it did anything useful must not be started again in a tight loop: such ends
  * are counted, and delay the next start (100 ms doubling to 10 s, jittered). While they go on, one executor
- * is tried at a time, and pool_trouble() says why.
+ * is tried at a time, no idle one has to go for another tenant, and pool_trouble() says why.
  *
  * `done` is called from the event loop only. Outcomes that the pool makes itself (a waiting job is cancelled)
  * go through a list and an event, so that nobody's pool_submit() or pool_cancel() calls him back.
@@ -35,6 +44,7 @@
 
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 10000
+#define POOL_MAX 256
 #define LIVED_MS 1000 /* an executor that was ready for so long did start properly */
 
 struct waiter {
@@ -49,7 +59,8 @@ struct member {
   LIST_ENTRY(member) entry;
   struct pool *pool;
   struct executor *executor;
-  bool worn, has_tenant;
+  bool worn, last_job;
+  bool bound; /* to `tenant`; not fresh any more */
   char tenant[JOB_TENANT_MAX + 1];
   int64_t idle_since_ns;
   double queued_ms; /* of its job */
@@ -65,7 +76,7 @@ struct pool {
 
   LIST_HEAD(, member) members;
   unsigned by_state[EXECUTOR_STATES]; /* members */
-  unsigned worn;                      /* of those that are ready or busy */
+  unsigned running;                   /* jobs that were given to one, and have no outcome */
 
   struct waiters waiting;
   size_t waiting_count;
@@ -89,12 +100,7 @@ size_t pool_executors(const struct pool *pool) {
 }
 
 size_t pool_busy(const struct pool *pool) {
-  const struct member *member;
-  size_t busy = 0;
-
-  LIST_FOREACH(member, &pool->members, entry)
-  busy += executor_job(member->executor) != NULL;
-  return busy;
+  return pool->running;
 }
 
 void pool_each_running(const struct pool *pool, void (*each)(void *ctx, const struct job *job), void *ctx) {
@@ -112,8 +118,7 @@ size_t pool_waiting(const struct pool *pool) {
 }
 
 unsigned pool_free_slots(const struct pool *pool) {
-  unsigned idle = pool->by_state[EXECUTOR_READY],
-           allowed = pool->options.executors - pool->by_state[EXECUTOR_BUSY];
+  unsigned idle = pool->by_state[EXECUTOR_READY], allowed = pool->options.executors - pool->running;
 
   if (idle > allowed) idle = allowed;
   return idle > pool->waiting_count && !pool->shut ? idle - (unsigned)pool->waiting_count : 0;
@@ -140,7 +145,6 @@ static void pool_report(struct pool *pool) {
 
 /* ---- starting executors ---- */
 
-static void pool_fill(struct pool *pool);
 static void pool_dispatch(struct pool *pool);
 static const struct executor_callbacks member_callbacks;
 
@@ -191,12 +195,43 @@ static int pool_start_one(struct pool *pool) {
   return 0;
 }
 
-/* Starts what is missing, as far as past failures allow. */
+static bool member_serves(const struct member *member) {
+  enum executor_state state = executor_state(member->executor);
+
+  return state == EXECUTOR_READY || state == EXECUTOR_BUSY;
+}
+
+static bool pool_has_worn(const struct pool *pool) {
+  const struct member *member;
+
+  LIST_FOREACH(member, &pool->members, entry)
+  if (member->worn && member_serves(member)) return true;
+  return false;
+}
+
+/* Members that are not ending. */
+static unsigned pool_living(const struct pool *pool) {
+  return (unsigned)pool_executors(pool) + pool->by_state[EXECUTOR_SPAWNING];
+}
+
+/* How many more there should be. */
+static unsigned pool_missing(const struct pool *pool) {
+  unsigned spares = pool->options.spare_executors, wanted;
+
+  if (spares == 0 && pool_has_worn(pool)) spares = 1;
+  wanted = pool->options.executors + spares;
+  return pool_living(pool) < wanted ? wanted - pool_living(pool) : 0;
+}
+
+/* Starts what is missing, as far as past failures allow; those for later one at a time. */
 static void pool_fill(struct pool *pool) {
-  while (!pool->shut &&
-         pool_executors(pool) - pool->worn + pool->by_state[EXECUTOR_SPAWNING] < pool->options.executors) {
+  const unsigned *starting = &pool->by_state[EXECUTOR_SPAWNING];
+
+  while (!pool->shut && pool_missing(pool) > 0) {
     if (event_pending(pool->respawn, EV_TIMEOUT, NULL)) return;
-    if (pool->failures > 0 && pool->by_state[EXECUTOR_SPAWNING] > 0) return;
+    if (pool->failures > 0 && *starting > 0) return;
+    if (pool_living(pool) >= pool->options.executors && *starting > 0 && *starting >= pool->waiting_count)
+      return;
     if (pool_start_one(pool) < 0) return;
   }
 }
@@ -213,38 +248,48 @@ static void member_changed(void *ctx, enum executor_state from, enum executor_st
 
   member->pool->by_state[from]--;
   member->pool->by_state[to]++;
-  if (to == EXECUTOR_DRAINING && member->worn) member->pool->worn--;
   if (to == EXECUTOR_READY) member->idle_since_ns = clock_monotonic_ns();
 }
 
-static void pool_changed(struct pool *pool) {
-  pool_fill(pool);
+/* As many as there are fresh ones to take their place. */
+static void pool_retire_worn(struct pool *pool) {
+  struct member *member;
+  unsigned fresh = 0;
+
+  LIST_FOREACH(member, &pool->members, entry)
+  fresh += executor_state(member->executor) == EXECUTOR_READY && !member->bound;
+  LIST_FOREACH(member, &pool->members, entry) {
+    if (fresh == 0) return;
+    if (!member->worn || executor_state(member->executor) != EXECUTOR_READY) continue;
+    executor_retire(member->executor);
+    fresh--;
+  }
+}
+
+static void pool_advance(struct pool *pool) {
+  pool_retire_worn(pool);
   pool_dispatch(pool);
+  pool_fill(pool);
+}
+
+static void pool_changed(struct pool *pool) {
+  pool_advance(pool);
   pool_report(pool);
 }
 
 static void member_ready(void *ctx) {
   struct pool *pool = ((struct member *)ctx)->pool;
-  struct member *member;
 
   pool->trouble[0] = '\0';
-  LIST_FOREACH(member, &pool->members, entry) {
-    if (!member->worn || executor_state(member->executor) != EXECUTOR_READY) continue;
-    executor_retire(member->executor);
-    break;
-  }
   pool_changed(pool);
 }
 
 /* After a job that ended cleanly: is it time to go? */
 static void member_wear(struct member *member) {
-  struct pool *pool = member->pool;
-  uint64_t jobs = executor_jobs(member->executor), max = pool->options.max_jobs_per_executor;
+  uint64_t jobs = executor_jobs(member->executor), max = member->pool->options.max_jobs_per_executor;
 
-  if (jobs < max) return;
-  if (!member->worn) pool->worn++;
-  member->worn = true;
-  if (pool_executors(pool) > pool->options.executors || jobs >= 2 * max) executor_retire(member->executor);
+  member->worn = jobs >= max;
+  if (member->last_job || jobs >= 2 * max) executor_retire(member->executor);
 }
 
 /* Hands a job and its result to the owner. */
@@ -260,13 +305,13 @@ static void member_done(void *ctx, struct job *job, struct job_result *result) {
   struct pool *pool = member->pool;
   double queued_ms = member->queued_ms;
 
+  pool->running--;
   if (executor_state(member->executor) == EXECUTOR_READY) {
     pool->failures = 0;
     member_wear(member);
   }
-  /* Before the owner hears of it: the replacement starts while he works, and the next job does too. */
-  pool_fill(pool);
-  pool_dispatch(pool);
+  /* Before the owner hears of it: the next job starts while he works, and the replacement does too. */
+  pool_advance(pool);
   pool_deliver(pool, job, result, queued_ms);
   pool_changed(pool);
 }
@@ -329,22 +374,29 @@ static void on_deliver(evutil_socket_t fd, short what, void *ctx) {
   pool_changed(pool);
 }
 
-/* An idle executor for this tenant: its own, else one that has served nobody. `*stranger`: idle for longest.
- */
-static struct member *pool_pick(struct pool *pool, const char *tenant, struct member **stranger) {
+/* What there is for a job. */
+struct choice {
+  struct member *member;   /* idle: its tenant's own, else a fresh one; or NULL */
+  struct member *stranger; /* idle for longest of those that cannot be given the job; or NULL */
+  unsigned bound;          /* members, idle or not */
+};
+
+static struct choice pool_choose(const struct pool *pool, const struct job *job) {
+  struct choice choice = {0};
   struct member *member, *fresh = NULL;
 
-  *stranger = NULL;
   LIST_FOREACH(member, &pool->members, entry) {
+    choice.bound += member->bound && member_serves(member);
     if (executor_state(member->executor) != EXECUTOR_READY) continue;
-    if (!member->has_tenant)
+    if (!member->bound)
       fresh = member;
-    else if (strcmp(member->tenant, tenant) == 0)
-      return member;
-    else if (*stranger == NULL || member->idle_since_ns < (*stranger)->idle_since_ns)
-      *stranger = member;
+    else if (!job->own_process && strcmp(member->tenant, job->tenant) == 0)
+      choice.member = member;
+    else if (choice.stranger == NULL || member->idle_since_ns < choice.stranger->idle_since_ns)
+      choice.stranger = member;
   }
-  return fresh;
+  if (choice.member == NULL) choice.member = fresh;
+  return choice;
 }
 
 static void pool_start_job(struct pool *pool, struct member *member, struct waiter *waiter) {
@@ -362,29 +414,35 @@ static void pool_start_job(struct pool *pool, struct member *member, struct wait
     pool_settle(pool, waiter);
     return;
   }
-  member->has_tenant = true;
+  pool->running++;
+  member->bound = true;
+  member->last_job = waiter->job->own_process;
   snprintf(member->tenant, sizeof(member->tenant), "%s", waiter->job->tenant);
   free(waiter);
 }
 
 static void pool_dispatch(struct pool *pool) {
-  unsigned starting = pool->by_state[EXECUTOR_SPAWNING];
+  unsigned passed = 0; /* jobs that nothing idle can serve */
   struct waiter *waiter, *next;
-  struct member *member, *stranger;
+  struct choice choice;
 
   for (waiter = TAILQ_FIRST(&pool->waiting); waiter != NULL; waiter = next) {
-    if (pool->by_state[EXECUTOR_READY] == 0 || pool->by_state[EXECUTOR_BUSY] >= pool->options.executors)
-      return;
+    if (pool->by_state[EXECUTOR_READY] == 0 || pool->running >= pool->options.executors) return;
     next = TAILQ_NEXT(waiter, entry);
-    member = pool_pick(pool, waiter->job->tenant, &stranger);
-    if (member != NULL) {
-      pool_start_job(pool, member, waiter);
-    } else if (starting > 0) {
-      starting--; /* the first that gets ready is for this one */
-    } else if (stranger != NULL) {
-      executor_retire(stranger->executor);
-      pool_fill(pool); /* and that one is for it */
+    choice = pool_choose(pool, waiter->job);
+    if (choice.member != NULL) {
+      if (!choice.member->bound && choice.bound >= pool->options.executors) {
+        assert(choice.stranger != NULL); /* fewer jobs run than are bound, and none idle is this tenant's */
+        executor_retire(choice.stranger->executor);
+      }
+      pool_start_job(pool, choice.member, waiter);
+      continue;
     }
+    /* It gets one that is starting, if there are enough for those before it; else one more has to go. */
+    if (passed >= pool->by_state[EXECUTOR_SPAWNING] + pool_missing(pool) && choice.stranger != NULL &&
+        pool_trouble(pool) == NULL)
+      executor_retire(choice.stranger->executor);
+    passed++;
   }
 }
 
@@ -399,8 +457,7 @@ int pool_submit(struct pool *pool, struct job *job) {
   waiter->since_ns = clock_monotonic_ns();
   TAILQ_INSERT_TAIL(&pool->waiting, waiter, entry);
   pool->waiting_count++;
-  pool_dispatch(pool);
-  pool_report(pool);
+  pool_changed(pool);
   return 0;
 }
 
@@ -465,6 +522,7 @@ void pool_take_back(struct pool *pool, void (*take)(void *ctx, struct job *job),
     job = executor_abandon(member->executor);
     if (job != NULL) take(ctx, job);
   }
+  pool->running = 0;
 }
 
 /* ---- making and freeing ---- */
@@ -480,7 +538,9 @@ int pool_new(struct event_base *base, const struct pool_options *options,
   struct pool *pool;
   int r;
 
-  if (options->executors < 1 || options->executors > 256 || callbacks->done == NULL) return -EINVAL;
+  if (options->executors < 1 || options->executors > POOL_MAX || options->spare_executors > POOL_MAX ||
+      callbacks->done == NULL)
+    return -EINVAL;
   pool = calloc(1, sizeof(*pool));
   if (pool == NULL) return -ENOMEM;
   LIST_INIT(&pool->members);

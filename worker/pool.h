@@ -1,9 +1,10 @@
 /*
- * The executors of one broker: a fixed number of slots, each an isoq-executor process, and the jobs given to
- * them.
+ * The executors of one broker: a fixed number of slots, each an isoq-executor process, spare ones to take the
+ * place of those that end, and the jobs given to them.
  *
  * Owns the processes, their sockets and every deadline. A job goes to an idle executor of its own tenant,
- * else to a new one; a job given while none is free waits in the pool (first come, first served). Each job
+ * else to one that has served nobody; a job with a process of its own only to the latter, and that executor
+ * is given no other. A job given while none is free waits in the pool (first come, first served). Each job
  * gets exactly one outcome, whatever its executor does: pool_done_fn is called once per pool_submit() that
  * returned 0.
  */
@@ -23,11 +24,12 @@ struct executor_faults;
 struct pool;
 
 struct pool_options {
-  unsigned executors;             /* slots; 1..256 */
+  unsigned executors;             /* slots: as many jobs run at once; 1..256 */
+  unsigned spare_executors;       /* more processes than slots, which have served nobody; 0..256 */
   const char *executor_path;      /* NULL: beside this program, else ../libexec/isoq */
   uint32_t grace_ms;              /* after a job's deadline, before SIGKILL; 250 */
   uint32_t start_timeout_ms;      /* SPAWNING to READY; 10 000 */
-  uint32_t max_jobs_per_executor; /* then it is replaced, as soon as another one is ready; 1 000 */
+  uint32_t max_jobs_per_executor; /* then it is replaced, as soon as a fresh one is ready; 1 000 */
   uint32_t memory_slack_mb;       /* resident size above a job's memory_mb that is one too many; 64, plus the
                                      executor's own at READY */
   uint64_t max_result_bytes;
@@ -59,7 +61,7 @@ struct pool_callbacks {
 };
 
 /*
- * Spawns the executors at once. Returns 0, -ENOENT when there is no executor program (`error` says where it
+ * Spawns the executors at once, and the spare ones when these are ready. Returns 0, -ENOENT when there is no executor program (`error` says where it
  * was looked for), or another negative errno.
  */
 int pool_new(struct event_base *base, const struct pool_options *options,
@@ -79,8 +81,8 @@ int pool_submit(struct pool *pool, struct job *job);
 int pool_cancel(struct pool *pool, const char *queue, const char *id);
 
 unsigned pool_free_slots(const struct pool *pool);
-size_t pool_executors(const struct pool *pool); /* ready or busy */
-size_t pool_busy(const struct pool *pool);      /* jobs running */
+size_t pool_executors(const struct pool *pool); /* ready or busy, spare ones too */
+size_t pool_busy(const struct pool *pool);      /* jobs started and without an outcome */
 size_t pool_waiting(const struct pool *pool);   /* jobs given and not started */
 
 /* The jobs that run now, one call each. */

@@ -83,6 +83,7 @@ static unsigned cpu_count(void) {
 void settings_pool(const struct config *config, struct pool_options *out) {
   *out = (struct pool_options){
       .executors = config->executors > 0 ? (unsigned)config->executors : cpu_count(),
+      .spare_executors = (unsigned)config->spare_executors,
       .executor_path = config->executor_path,
       .grace_ms = (uint32_t)config->kill_grace_ms,
       .start_timeout_ms = (uint32_t)config->executor_start_timeout_ms,

@@ -107,7 +107,7 @@ static void on_capacity(void *ctx, unsigned free_slots) {
   struct worker *w = ctx;
 
   (void)free_slots;
-  if (!w->told_ready && w->pool != NULL && pool_executors(w->pool) == w->executors) {
+  if (!w->told_ready && w->pool != NULL && pool_executors(w->pool) >= w->executors) {
     w->told_ready = true;
     log_event(LOG_LEVEL_INFO, "ready", LOG_INT("executors", w->executors),
               LOG_MS("start_ms", clock_ms(clock_monotonic_ns() - w->started_ns)));

@@ -3,8 +3,8 @@
 
 First every script once, its result compared with its header. Then --jobs of them in random order, several in flight,
 with a printed seed. Afterwards: one result for every job and nothing left in Redis; the broker's resident size within
-10 MB of what it was after the first 200 of those jobs; both executors there and no other child; and after SIGTERM, no
-process at all. The last line is "N passed, N failed".
+10 MB of what it was after the first 200 of those jobs; both executors and the spare there and no other child; and after
+SIGTERM, no process at all. The last line is "N passed, N failed".
 
 A header is the leading comment of a script. Lines of it that mean something (`\\n` etc. in *_json as in JSON):
 
@@ -36,7 +36,8 @@ import tempfile
 import time
 
 MEMORY_MB = 64
-EXECUTORS = 2
+EXECUTORS, SPARES = 2, 1
+PROCESSES = EXECUTORS + SPARES
 IN_FLIGHT = 4
 RESULT_PATIENCE_S = 60       # for any result at all
 GROWTH_MAX_KB = 10 * 1024
@@ -225,8 +226,9 @@ class Setting:
         self.redis = until('redis-server', self.connect)
         self.worker = self.spawn('worker.log', [
             os.path.join(self.bin_dir, 'isoq'), 'worker', '--redis', f'unix://{self.socket}', '--executors', str(EXECUTORS),
-            '--memory-mb', str(MEMORY_MB), '--max-memory-mb', str(MEMORY_MB), '--timeout-ms', '5000'])
-        until('the worker\'s executors', lambda: len(children(self.worker.pid)) == EXECUTORS)
+            '--spare-executors', str(SPARES), '--memory-mb', str(MEMORY_MB), '--max-memory-mb', str(MEMORY_MB),
+            '--timeout-ms', '5000'])
+        until('the worker\'s executors', lambda: len(children(self.worker.pid)) == PROCESSES)
 
     def spawn(self, log, arguments):
         with open(os.path.join(self.dir, log), 'wb') as file:
@@ -313,10 +315,10 @@ def check_nothing_left(setting, report):
     pid = setting.worker.pid
     report.check(setting.worker.poll() is None, 'the worker is gone')
     try:
-        until('executors', lambda: len(children(pid)) == EXECUTORS and all(is_there(*c) for c in children(pid).items()))
+        until('executors', lambda: len(children(pid)) == PROCESSES and all(is_there(*c) for c in children(pid).items()))
         report.check(True, '')
     except Failure:
-        report.check(False, f'{len(children(pid))} children of the worker, not {EXECUTORS}')
+        report.check(False, f'{len(children(pid))} children of the worker, not {PROCESSES}')
 
 
 def check_end(setting, report):

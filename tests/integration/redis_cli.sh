@@ -132,6 +132,7 @@ bad 'reply_to' b13 '{"id":"b13","code":"1","reply_to":""}'
 bad 'seed' b14 '{"id":"b14","code":"1","seed":-5}'
 bad 'cpu_ms' b15 '{"id":"b15","code":"1","cpu_ms":null}'
 bad 'code' b16 '{"id":"b16","code":"1","code":"2"}'
+bad 'isolation' b17 '{"id":"b17","code":"1","isolation":"vm"}'
 check 'the worker is unharmed' "$(alive && echo yes)" yes
 push '{"id":"after-bad","code":"1+1"}'
 check 'and serves' "$(field "$(reply after-bad)" result)" 2

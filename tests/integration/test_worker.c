@@ -705,6 +705,94 @@ START_TEST(test_no_executor_program) {
 }
 END_TEST
 
+/* ---- isolation ---- */
+
+/* The next death in the log: whose it was. */
+static long await_death(struct worker *worker, const char *why) {
+  const char *start;
+  char *end;
+  long pid;
+
+  worker_await(worker, "event=executor_death pid=");
+  start = worker->log + worker->seen;
+  pid = strtol(start, &end, 10);
+  ck_assert_int_gt(pid, 0);
+  worker_await(worker, "\n"); /* all of the line */
+  end = worker->log + worker->seen;
+  *(end - 1) = '\0';
+  ck_assert_msg(strstr(start, why) != NULL, "'%s' is not in: %s", why, start);
+  *(end - 1) = '\n';
+  return pid;
+}
+
+START_TEST(test_isolation_process_is_a_process_of_its_own) {
+  char ready[64];
+  long own[2], shared;
+
+  worker_start(&a, "", "ISOQ_EXECUTORS=1");
+  for (int i = 0; i < 2; i++) {
+    submit("default", i == 0 ? "own-1" : "own-2", "globalThis.x = 1", ",\"isolation\":\"process\"");
+    assert_result(i == 0 ? "own-1" : "own-2", "ok", "1");
+    own[i] = await_death(&a, " jobs=1 ");
+    snprintf(ready, sizeof(ready), "event=executor_ready pid=%ld ", own[i]);
+    ck_assert_ptr_nonnull(strstr(a.log, ready));
+  }
+  /* These do share one, as the obituary of it tells. */
+  submit("default", "shared-1", "2", "");
+  submit("default", "shared-2", "for (;;);", ",\"timeout_ms\":50");
+  assert_result("shared-1", "ok", "2");
+  assert_result("shared-2", "timeout", NULL);
+  shared = await_death(&a, " jobs=2 ");
+  ck_assert_int_ne(own[0], own[1]);
+  ck_assert_int_ne(own[0], shared);
+  ck_assert_int_ne(own[1], shared);
+  ck_assert_int_eq(worker_stop(&a), 0);
+  assert_nothing_held();
+}
+END_TEST
+
+static void await_pid(const char *id, char pid[32]) {
+  json_object *result = await_result(id);
+
+  ck_assert_str_eq(text_of(result, "status"), "ok");
+  snprintf(pid, 32, "%s", text_of(result, "result"));
+  json_object_put(result);
+}
+
+START_TEST(test_isolation_by_the_workers_default) {
+  char pids[4][32];
+
+  worker_start(&a, FAKE_EXECUTOR, "ISOQ_EXECUTORS=1", "ISOQ_ISOLATION=process", "ISOQ_SPARE_EXECUTORS=0");
+  submit("default", "p0", "pid", "");
+  submit("default", "p1", "pid", "");
+  submit("default", "p2", "pid", ",\"isolation\":\"isolate\"");
+  submit("default", "p3", "pid", ",\"isolation\":\"isolate\"");
+  for (int i = 0; i < 4; i++) {
+    char id[8];
+
+    snprintf(id, sizeof(id), "p%d", i);
+    await_pid(id, pids[i]);
+  }
+  ck_assert_str_ne(pids[0], pids[1]);
+  ck_assert_str_ne(pids[0], pids[2]);
+  ck_assert_str_ne(pids[1], pids[2]);
+  ck_assert_str_eq(pids[2], pids[3]);
+}
+END_TEST
+
+START_TEST(test_unknown_isolation_is_invalid) {
+  json_object *result, *error;
+
+  worker_start(&a, FAKE_EXECUTOR);
+  submit("default", "odd", "ok:x", ",\"isolation\":\"vm\"");
+  result = await_result("odd");
+  ck_assert_str_eq(text_of(result, "status"), "invalid");
+  ck_assert(json_object_object_get_ex(result, "error", &error));
+  ck_assert_str_eq(text_of(error, "message"), "isolation: \"vm\" is not \"isolate\" or \"process\"");
+  json_object_put(result);
+}
+END_TEST
+
 /* ---- fetching ahead ---- */
 
 START_TEST(test_job_stuck_behind_a_long_one_is_given_back) {
@@ -766,6 +854,9 @@ int main(void) {
   tcase_add_test(tests, test_stopped_with_a_result_that_redis_never_got);
   tcase_add_test(tests, test_nothing_is_claimed_without_executors);
   tcase_add_test(tests, test_no_executor_program);
+  tcase_add_test(tests, test_isolation_process_is_a_process_of_its_own);
+  tcase_add_test(tests, test_isolation_by_the_workers_default);
+  tcase_add_test(tests, test_unknown_isolation_is_invalid);
   tcase_add_test(tests, test_job_stuck_behind_a_long_one_is_given_back);
   suite_add_tcase(suite, tests);
   runner = srunner_create(suite);
