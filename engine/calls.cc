@@ -136,16 +136,23 @@ void InstallCalls(Runtime *runtime, v8::Local<v8::ObjectTemplate> global, const 
   }
 }
 
-bool SettleNextCall(Runtime *runtime) {
+bool HasAnswer(const Runtime *runtime, uint32_t call) {
+  for (const Answer &answer : runtime->calls.answers)
+    if (answer.call == call) return true;
+  return false;
+}
+
+void SettleCall(Runtime *runtime, uint32_t call_number) {
   Calls &calls = runtime->calls;
-  if (calls.answers.empty()) return false;
   v8::Isolate *isolate = runtime->isolate;
   v8::HandleScope scope(isolate);
   v8::Local<v8::Context> context = runtime->Context();
-  Answer answer = std::move(calls.answers.front());
-  calls.answers.pop_front();
+  auto at = calls.answers.begin();
+  while (at->call != call_number)
+    ++at;
+  Answer answer = std::move(*at);
+  calls.answers.erase(at);
   auto found = calls.pending.find(answer.call);
-  if (found == calls.pending.end()) return true; // never asked: the broker is wrong, and nobody waits for it
   PendingCall call = std::move(found->second);
   calls.pending.erase(found);
   v8::Local<v8::Promise::Resolver> resolver = call.resolver.Get(isolate);
@@ -157,7 +164,7 @@ bool SettleNextCall(Runtime *runtime) {
            .ToLocal(&text) ||
       !v8::JSON::Parse(context, text).ToLocal(&value)) {
     if (!catcher.HasTerminated() && catcher.HasCaught()) Try(resolver->Reject(context, catcher.Exception()));
-    return true;
+    return;
   }
   if (answer.ok)
     Try(resolver->Resolve(context, value));
@@ -165,7 +172,6 @@ bool SettleNextCall(Runtime *runtime) {
     Try(resolver->Reject(context, MakeError(runtime, value, call.frames)));
   else
     Try(resolver->Reject(context, value));
-  return true;
 }
 
 } // namespace isoq
@@ -173,5 +179,6 @@ bool SettleNextCall(Runtime *runtime) {
 extern "C" void engine_reply(uint32_t call, bool ok, struct engine_text json) {
   v8::Isolate *isolate = v8::Isolate::GetCurrent();
   isoq::Runtime *runtime = isolate != nullptr ? isoq::Runtime::From(isolate) : nullptr;
-  if (runtime != nullptr) runtime->calls.answers.push_back({call, ok, std::string(json.data, json.len)});
+  if (runtime == nullptr || runtime->calls.pending.count(call) == 0 || isoq::HasAnswer(runtime, call)) return;
+  runtime->calls.answers.push_back({call, ok, std::string(json.data, json.len)});
 }

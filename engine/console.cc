@@ -43,10 +43,12 @@ std::string Indented(const std::string &indentation, const std::string &text, ui
 
 // Says on stderr, above the limit, that a stream is not whole: what is on stdout may be for a machine.
 void SayThatItWasCut(Runtime *runtime, int stream) {
-  std::string text = std::string("isoq: ") + (stream == 1 ? "stdout" : "stderr") + " was cut: " +
-                     std::to_string(runtime->console.printed_bytes) + " bytes printed, over max_output_bytes " +
+  std::string text = std::string("isoq: ") + (stream == 1 ? "stdout" : "stderr") +
+                     " was cut: " + std::to_string(runtime->console.printed_bytes) +
+                     " bytes printed, over max_output_bytes " +
                      std::to_string(runtime->config.max_output_bytes);
-  runtime->host.console(runtime->host.ctx, ISOQ_CONSOLE_WARN, {text.data(), text.size()}, false);
+  if (runtime->trace->MayPrint())
+    runtime->host.console(runtime->host.ctx, ISOQ_CONSOLE_WARN, {text.data(), text.size()}, false);
 }
 
 void Emit(Runtime *runtime, isoq_console_level level, const std::string &plain) {
@@ -56,13 +58,17 @@ void Emit(Runtime *runtime, isoq_console_level level, const std::string &plain) 
   std::string text = Indented(console.indentation, plain, left);
   console.printed_bytes += std::max(plain.size(), text.size()) + 1;
   bool &truncated = console.truncated[isoq_console_level_stream(level)];
+  if (truncated && text.size() + 1 > left) {
+    console.used_bytes = limit;
+    return;
+  }
+  if (!runtime->trace->MayPrint()) return;
   if (text.size() + 1 <= left) {
     console.used_bytes += text.size() + 1;
     runtime->host.console(runtime->host.ctx, level, {text.data(), text.size()}, false);
     return;
   }
   console.used_bytes = limit;
-  if (truncated) return;
   truncated = true;
   size_t kept = CutAtCharacter(text, left > 0 ? left - 1 : 0);
   runtime->host.console(runtime->host.ctx, level, {text.data(), kept}, true);
@@ -261,7 +267,8 @@ void Time(const Info &info) {
   Runtime *runtime = Runtime::From(info.GetIsolate());
   auto &timers = runtime->console.timers_ns;
   std::string label = Label(info);
-  if (timers.size() < kMaxLabels && timers.emplace(label, MonotonicNs()).second) return;
+  if (timers.size() < kMaxLabels && timers.emplace(label, runtime->trace->MonotonicNs(MonotonicNs())).second)
+    return;
   if (runtime->config.capture_console)
     Emit(runtime, ISOQ_CONSOLE_WARN, "Label '" + label + "' already exists for console.time()");
 }
@@ -283,7 +290,8 @@ void TimePrint(const Info &info, const char *method, bool end) {
   if (!runtime->config.capture_console) return;
   if (found == runtime->console.timers_ns.end())
     return Emit(runtime, ISOQ_CONSOLE_WARN, "No such label '" + label + "' for console." + method + "()");
-  std::string text = label + ": " + FormatDuration(MonotonicNs() - found->second);
+  std::string text =
+      label + ": " + FormatDuration(runtime->trace->MonotonicNs(MonotonicNs()) - found->second);
   if (end) runtime->console.timers_ns.erase(found);
   if (!end && info.Length() > 1) {
     if (!Format(info, 1, &extra)) return;

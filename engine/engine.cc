@@ -114,7 +114,8 @@ void Die(isoq_status status, const char *location) {
   if (runtime == nullptr || runtime->host.dying == nullptr) abort();
   if (location == nullptr) location = "";
   if (status == ISOQ_STATUS_OOM)
-    snprintf(why, sizeof why, "%.1f MB used and more asked for, over memory_mb %zu; V8 gave up after %.0f ms (%s)",
+    snprintf(why, sizeof why,
+             "%.1f MB used and more asked for, over memory_mb %zu; V8 gave up after %.0f ms (%s)",
              Megabytes(runtime->budget->used_bytes()), runtime->config.max_heap_size_bytes >> 20,
              WatchdogElapsedMs(), location);
   else
@@ -155,10 +156,12 @@ std::string DescribeShortage(const MemoryBudget &budget, size_t limit_mb) {
     return Format("memory: %.1f MB used and %.1f MB more asked for, over memory_mb %zu", used,
                   Megabytes(budget.asked_bytes()), limit_mb);
   case MemoryBudget::Shortage::kMappings:
-    return Format("memory: %.1f MB of memory_mb %zu used, and no more WebAssembly memories or resizable buffers "
-                  "to be had: %zu are the most that a job may have at a time",
-                  used, limit_mb, Pages::kMaxReservations);
-  case MemoryBudget::Shortage::kTotal: return Format("memory: %.1f MB used, over memory_mb %zu", used, limit_mb);
+    return Format(
+        "memory: %.1f MB of memory_mb %zu used, and no more WebAssembly memories or resizable buffers "
+        "to be had: %zu are the most that a job may have at a time",
+        used, limit_mb, Pages::kMaxReservations);
+  case MemoryBudget::Shortage::kTotal:
+    return Format("memory: %.1f MB used, over memory_mb %zu", used, limit_mb);
   default: return Format("memory: %.1f MB used and more asked for, over memory_mb %zu", used, limit_mb);
   }
 }
@@ -172,9 +175,10 @@ void ReportStop(Runtime *runtime, isoq_status reason) {
     return SetFailure(runtime->out, reason, "TimeoutError",
                       Format("timeout: %.0f ms used, over timeout_ms %u", ran_ms, config.timeout_ms));
   case ISOQ_STATUS_CPU_TIMEOUT:
-    return SetFailure(runtime->out, reason, "TimeoutError",
-                      Format("cpu_timeout: %.0f ms of processor time used, over cpu_ms %u; stopped after %.0f ms",
-                             WatchdogCpuMs(), config.cpu_ms, ran_ms));
+    return SetFailure(
+        runtime->out, reason, "TimeoutError",
+        Format("cpu_timeout: %.0f ms of processor time used, over cpu_ms %u; stopped after %.0f ms",
+               WatchdogCpuMs(), config.cpu_ms, ran_ms));
   case ISOQ_STATUS_OOM:
     return SetFailure(runtime->out, reason, "MemoryError",
                       DescribeShortage(*runtime->budget, config.max_heap_size_bytes >> 20) +
@@ -267,6 +271,10 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
   else if (IsUncaughtRefusal(runtime))
     ReportStop(runtime, ISOQ_STATUS_OOM);
   WatchdogStop();
+  runtime->trace->CheckUsedUp();
+  if (!runtime->trace->difference().empty())
+    runtime->out->difference =
+        CopyText(runtime->trace->difference().data(), runtime->trace->difference().size());
   isolate->CancelTerminateExecution(); // the parts below must be able to clean up
   evaluation.reset();
   KeepCodeCaches(runtime);
@@ -303,10 +311,14 @@ void RunJob(const engine_job &job, const runtime_config &config, const engine_ho
   {
     v8::Isolate::Scope scope(isolate);
     Runtime runtime{isolate, config, host, budget.get(), platform.get(), out};
+    Trace trace(host, config, job.trace);
+    runtime.trace = &trace;
+    platform->set_trace(&trace);
     isolate->SetData(0, &runtime);
     isolate->AddNearHeapLimitCallback(NearHeapLimit, &runtime);
     RunInContext(&runtime, job);
     isolate->RemoveNearHeapLimitCallback(NearHeapLimit, 0);
+    platform->set_trace(nullptr);
     isolate->SetData(0, nullptr);
   }
   // A heap that has run full may not even survive its own teardown. Such an isolate is left as it is: its
@@ -440,6 +452,7 @@ void execution_result_free(struct execution_result *result) {
   free(result->error.name);
   free(result->error.message);
   free(result->error.stack);
+  free(result->difference);
   *result = {};
 }
 

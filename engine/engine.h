@@ -50,7 +50,10 @@ struct runtime_config {
   size_t max_result_bytes;    /* 8 MiB; a larger result is ISOQ_STATUS_OUTPUT_LIMIT. */
   uint32_t max_calls;         /* of host functions, in all; 1 000. One more rejects with a RangeError. */
   uint32_t max_timers;        /* pending at a time; 10 000. One more makes setTimeout throw a RangeError. */
-  bool has_seed;              /* seed Math.random with seed; else with the kernel's random bytes. */
+  size_t
+      max_trace_bytes; /* what the run reads of clock, random bytes and events is told to the host; 0: not */
+  bool loose_replay;   /* engine_job.trace is of another script: its values, but not its order */
+  bool has_seed;       /* seed Math.random with seed; else with the kernel's random bytes. */
   uint64_t seed;
 };
 
@@ -78,6 +81,7 @@ struct execution_result {
   bool stdout_truncated;
   bool stderr_truncated;
   struct engine_error error;
+  char *difference;         /* a replay: the first step that was not as recorded; NULL: none was */
   double execution_time_ms; /* wall clock of the script, set-up of the isolate not counted */
   double cpu_time_ms;
   uint64_t
@@ -106,7 +110,9 @@ struct engine_text {
 struct engine_job {
   struct engine_text code;
   bool code_is_json; /* code is a JSON string literal, quotes included: escapes and lone surrogates survive */
-  struct engine_text input;     /* JSON text of the global `input`; data NULL: null */
+  struct engine_text input; /* JSON text of the global `input`; data NULL: null */
+  struct engine_text
+      trace; /* of an earlier run, which this one repeats (trace.hh); data NULL: it is no replay */
   const char *const *functions; /* names of the host functions that the script finds as globals */
   size_t function_count;
 };
@@ -123,6 +129,9 @@ struct engine_host {
    * engine_reply(), later, from within `wait`. NULL only where no job has functions.
    */
   void (*call)(void *ctx, uint32_t call, struct engine_text name, struct engine_text args);
+
+  /* A piece of the trace of this run; all of them together are engine_job.trace of its replay. May be NULL. */
+  void (*trace)(void *ctx, struct engine_text text);
 
   /*
    * Wait until `timeout_ms` have passed (never negative), or something arrived for the job; early returns are

@@ -208,6 +208,18 @@ static void host_ignore_console(void *ctx, enum isoq_console_level level, struct
 
 static void host_dying(void *ctx, enum isoq_status status, const char *why);
 
+static void host_trace(void *ctx, struct engine_text text) {
+  static struct wire_buffer buffer;
+
+  (void)ctx;
+  if (wire_trace_encode(&buffer, (uint32_t)console.job, (struct wire_text){text.data, text.len}) < 0)
+    host_dying(NULL, ISOQ_STATUS_OOM, "no memory for the trace");
+  acquire();
+  broker_write(buffer.data, buffer.len, NULL, 0);
+  release();
+  wire_buffer_reset(&buffer, sizeof(console.batch));
+}
+
 static void host_call(void *ctx, uint32_t call, struct engine_text name, struct engine_text args) {
   const struct wire_call message = {
       .call = call, .name = {name.data, name.len}, .args = {args.data, args.len}};
@@ -372,8 +384,9 @@ static void send_result(const struct wire_result *result) {
     smaller.has_result = false;
     smaller.has_error = true;
     smaller.error_name = text_of("OutputLimitError", ERROR_NAME_MAX);
-    snprintf(message, sizeof(message), "result: %zu bytes, over the %u that one message to the worker may have",
-             result->result.len, wire_type_max(WIRE_RESULT));
+    snprintf(message, sizeof(message),
+             "result: %zu bytes, over the %u that one message to the worker may have", result->result.len,
+             wire_type_max(WIRE_RESULT));
     smaller.error_message = text_of(message, ERROR_TEXT_MAX);
     wire_buffer_reset(&buffer, RESULT_BUFFER_KEPT);
     r = wire_result_encode(&buffer, (uint32_t)console.job, &smaller);
@@ -402,8 +415,12 @@ static size_t chosen_functions(uint32_t set, const char **out) {
 }
 
 static void run_job(const struct wire_job *message) {
-  static const struct engine_host host = {
-      .console = host_console, .call = host_call, .wait = host_wait, .tick = host_tick, .dying = host_dying};
+  static const struct engine_host host = {.console = host_console,
+                                          .trace = host_trace,
+                                          .call = host_call,
+                                          .wait = host_wait,
+                                          .tick = host_tick,
+                                          .dying = host_dying};
   const char *functions[sizeof(function_names) / sizeof(function_names[0])];
   struct runtime_config config = {
       .max_heap_size_bytes = message->max_heap_bytes,
@@ -414,6 +431,8 @@ static void run_job(const struct wire_job *message) {
       .max_result_bytes = message->max_result_bytes,
       .max_timers = message->max_timers,
       .max_calls = message->max_calls,
+      .max_trace_bytes = message->record ? WIRE_TRACE_MAX : 0,
+      .loose_replay = message->record && message->trace.data != NULL,
       .has_seed = message->has_seed,
       .seed = message->seed,
   };
@@ -421,6 +440,7 @@ static void run_job(const struct wire_job *message) {
       .code = {message->code.data, message->code.len},
       .code_is_json = message->code_is_json,
       .input = {message->input.data, message->input.len},
+      .trace = {message->trace.data, message->trace.len},
       .functions = functions,
       .function_count = chosen_functions(message->functions, functions),
   };

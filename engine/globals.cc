@@ -1,8 +1,6 @@
 // What a script finds on its global object beside ECMAScript: `input`, console, timers, and the small web API
 // of the contract. What C++ and V8 do well is native here; URL, TextEncoder, TextDecoder and DOMException are
 // JavaScript packages (engine/js), loaded into the job's realm by the first look at their names.
-#include <sys/random.h>
-
 #include <cstdio>
 #include <cstring>
 
@@ -174,19 +172,14 @@ void Atob(const Info &info) {
 
 // ---- crypto
 
-void FillRandom(void *data, size_t len) {
-  uint8_t *bytes = static_cast<uint8_t *>(data);
-  while (len > 0) {
-    ssize_t got = getrandom(bytes, len, 0);
-    if (got < 0) continue; // EINTR
-    bytes += got;
-    len -= static_cast<size_t>(got);
-  }
+void FillRandom(Runtime *runtime, void *data, size_t len) {
+  while (!runtime->trace->Random(static_cast<uint8_t *>(data), len))
+    continue; // EINTR
 }
 
 void RandomUuid(const Info &info) {
   uint8_t b[16];
-  FillRandom(b, sizeof b);
+  FillRandom(Runtime::From(info.GetIsolate()), b, sizeof b);
   b[6] = static_cast<uint8_t>((b[6] & 0x0f) | 0x40); // RFC 9562: version 4
   b[8] = static_cast<uint8_t>((b[8] & 0x3f) | 0x80); // and its variant
   char text[37];
@@ -213,7 +206,8 @@ void GetRandomValues(const Info &info) {
   }
   if (array->ByteLength() > 0) {
     std::shared_ptr<v8::BackingStore> store = array->Buffer()->GetBackingStore();
-    FillRandom(static_cast<uint8_t *>(store->Data()) + array->ByteOffset(), array->ByteLength());
+    FillRandom(Runtime::From(isolate), static_cast<uint8_t *>(store->Data()) + array->ByteOffset(),
+               array->ByteLength());
   }
   info.GetReturnValue().Set(array);
 }

@@ -67,12 +67,10 @@ bool FailOnUnhandledRejection(Runtime *runtime, Evaluation *evaluation) {
   return true;
 }
 
-// Runs the first due timer, if there is one. False: its callback threw, and the job has failed.
-bool RunDueTimer(Runtime *runtime, bool *ran) {
+// Runs a pending timer. False: its callback threw, and the job has failed.
+bool RunTimer(Runtime *runtime, uint32_t id) {
   std::unique_ptr<Timer> keep_alive;
-  Timer *timer = runtime->timers.TakeDue(NowMs(), &keep_alive);
-  *ran = timer != nullptr;
-  if (timer == nullptr) return true;
+  Timer *timer = runtime->timers.Take(id, NowMs(), &keep_alive);
   v8::HandleScope scope(runtime->isolate);
   v8::TryCatch catcher(runtime->isolate);
   std::vector<v8::Local<v8::Value>> arguments;
@@ -86,6 +84,58 @@ bool RunDueTimer(Runtime *runtime, bool *ran) {
     return true;
   if (!catcher.HasTerminated()) SetError(runtime, catcher.Exception(), 0, 0);
   return false;
+}
+
+// ---- what comes next
+
+using Step = Trace::Step;
+
+// What is due: an answer and a timer take turns, so that neither starves the other.
+Step NextDue(Runtime *runtime, Step last, uint32_t *id) {
+  int64_t now_ns = MonotonicNs();
+  bool timer = runtime->timers.Due(now_ns / 1000000);
+  if (!runtime->calls.answers.empty() && !(timer && last == Step::kAnswer)) {
+    *id = runtime->calls.answers.front().call;
+    return Step::kAnswer;
+  }
+  if (timer) {
+    *id = runtime->timers.FirstId();
+    return Step::kTimer;
+  }
+  return runtime->platform->TasksOf(runtime->isolate)->NextAwaitedNs() <= now_ns ? Step::kAwaited
+                                                                                 : Step::kNone;
+}
+
+// What a strict replay does next; kNone: nothing that was recorded is left.
+Step NextRecorded(Runtime *runtime, uint32_t *id) {
+  Step step = runtime->trace->Next(id);
+  if (step == Step::kTimer && !runtime->timers.Has(*id))
+    runtime->trace->Differ("recorded: timer " + std::to_string(*id) + " fired; now there is no such timer");
+  else if (step == Step::kAnswer && runtime->calls.pending.count(*id) == 0)
+    runtime->trace->Differ("recorded: the answer to call " + std::to_string(*id) +
+                           " was settled; now no such call is pending");
+  else if (step == Step::kAwaited &&
+           runtime->platform->TasksOf(runtime->isolate)->NextAwaitedNs() == INT64_MAX)
+    runtime->trace->Differ("recorded: an Atomics.waitAsync() timed out; now none is pending");
+  else
+    return step;
+  return Step::kNone;
+}
+
+// False: the job has failed.
+bool Take(Runtime *runtime, Step step, uint32_t id) {
+  runtime->trace->Did(step, id);
+  switch (step) {
+  case Step::kTimer: return RunTimer(runtime, id);
+  case Step::kAnswer:
+    while (!HasAnswer(runtime, id) && WatchdogReason() == ISOQ_STATUS_OK)
+      Wait(runtime, kCallWaitMs);
+    if (HasAnswer(runtime, id)) SettleCall(runtime, id);
+    return true;
+  case Step::kAwaited: runtime->platform->TasksOf(runtime->isolate)->RunAwaited(); return true;
+  case Step::kNone: return true;
+  }
+  return true;
 }
 
 void FailUnsettled(Runtime *runtime) {
@@ -106,6 +156,7 @@ void ReportSettled(Runtime *runtime, Evaluation *evaluation) {
 
 void RunLoop(Runtime *runtime, Evaluation *evaluation) {
   v8::HandleScope scope(runtime->isolate);
+  Step last = Step::kNone;
   for (;;) {
     runtime->isolate->PerformMicrotaskCheckpoint();
     RunPlatformTasks(runtime);
@@ -113,12 +164,22 @@ void RunLoop(Runtime *runtime, Evaluation *evaluation) {
     if (WatchdogReason() != ISOQ_STATUS_OK) return;
     if (evaluation->state == Evaluation::kRejected) return ReportSettled(runtime, evaluation);
     if (FailOnUnhandledRejection(runtime, evaluation)) return;
-    bool ran = false;
-    if (!runtime->timers.Empty() && !RunDueTimer(runtime, &ran)) return;
-    if (ran || SettleNextCall(runtime)) continue;
     int64_t due_ms = INT64_MAX;
     bool due = NextDueMs(runtime, evaluation, &due_ms);
     if (!due && runtime->calls.pending.empty()) break;
+    uint32_t id = 0;
+    if (runtime->trace->replaying()) {
+      last = NextRecorded(runtime, &id);
+      // What was not recorded did not happen: the run was stopped before.
+      if (last == Step::kNone) due = false;
+    } else {
+      if (!runtime->calls.pending.empty() && runtime->calls.answers.empty()) Wait(runtime, 0);
+      last = NextDue(runtime, last, &id);
+    }
+    if (last != Step::kNone) {
+      if (!Take(runtime, last, id)) return;
+      continue;
+    }
     int64_t delay_ms = due ? due_ms - NowMs() : kCallWaitMs;
     if (delay_ms > 0) Wait(runtime, delay_ms);
   }
@@ -204,11 +265,9 @@ void Timers::Remove(uint32_t id) {
   by_id_.erase(found);
 }
 
-Timer *Timers::TakeDue(int64_t now_ms, std::unique_ptr<Timer> *keep_alive) {
-  if (queue_.empty() || queue_.begin()->first.first > now_ms) return nullptr;
-  uint32_t id = queue_.begin()->second;
-  queue_.erase(queue_.begin());
+Timer *Timers::Take(uint32_t id, int64_t now_ms, std::unique_ptr<Timer> *keep_alive) {
   auto found = by_id_.find(id);
+  queue_.erase(found->second.second);
   Timer *timer = found->second.first.get();
   if (timer->interval_ms == 0) {
     *keep_alive = std::move(found->second.first);

@@ -23,10 +23,12 @@ void Tasks::PostDelayed(std::unique_ptr<v8::Task> task, double delay_s, bool nes
 
 std::unique_ptr<v8::Task> Tasks::TakeDue() {
   std::unique_ptr<v8::Task> task;
-  if (!delayed_.empty() && delayed_.begin()->first.first <= MonotonicNs()) {
-    awaited_.erase(delayed_.begin()->first);
-    task = std::move(delayed_.begin()->second);
-    delayed_.erase(delayed_.begin());
+  auto first = delayed_.begin();
+  while (first != delayed_.end() && awaited_.count(first->first) != 0)
+    ++first;
+  if (first != delayed_.end() && first->first.first <= MonotonicNs()) {
+    task = std::move(first->second);
+    delayed_.erase(first);
   } else if (!ready_.empty()) {
     task = std::move(ready_.front());
     ready_.pop_front();
@@ -41,12 +43,27 @@ bool Tasks::RunOne() {
   return true;
 }
 
+bool Tasks::RunAwaited() {
+  if (awaited_.empty()) return false;
+  auto first = delayed_.find(*awaited_.begin());
+  std::unique_ptr<v8::Task> task = std::move(first->second);
+  delayed_.erase(first);
+  awaited_.erase(awaited_.begin());
+  task->Run();
+  return true;
+}
+
 void Tasks::Close() {
   closed_ = true;
   // A task's end may post another one.
   std::deque<std::unique_ptr<v8::Task>> ready = std::move(ready_);
   std::map<Key, std::unique_ptr<v8::Task>> delayed = std::move(delayed_);
   awaited_.clear();
+}
+
+double Platform::CurrentClockTimeMillis() {
+  double now_ms = PlatformBase::CurrentClockTimeMillis();
+  return trace_ != nullptr ? trace_->ClockMs(now_ms) : now_ms;
 }
 
 const std::shared_ptr<Tasks> &Platform::TasksOf(v8::Isolate *isolate) {

@@ -23,11 +23,15 @@
 
 namespace isoq {
 
+class Trace;
+
 // The tasks of one isolate.
 class Tasks : public TaskRunnerBase {
 public:
-  // Runs the first one that is due. False: none is.
+  // Runs the first one that is due, and that no script is waiting for. False: none is.
   bool RunOne();
+  // Runs the first of those which a script may be waiting for, due or not. False: there is none.
+  bool RunAwaited();
   // When the next task is due that a script may be waiting for, CLOCK_MONOTONIC; INT64_MAX: there is none.
   // One whose wait was ended otherwise counts as well, since V8 does not take it back.
   int64_t NextAwaitedNs() const { return awaited_.empty() ? INT64_MAX : awaited_.begin()->first; }
@@ -56,6 +60,10 @@ public:
 
   v8::PageAllocator *GetPageAllocator() override { return &pages_; }
   Pages &pages() { return pages_; }
+
+  // Date, while a job runs.
+  double CurrentClockTimeMillis() override;
+  void set_trace(Trace *trace) { trace_ = trace; }
   // Until Forget().
   const std::shared_ptr<Tasks> &TasksOf(v8::Isolate *isolate);
 
@@ -68,6 +76,7 @@ protected:
 
 private:
   Pages pages_;
+  Trace *trace_ = nullptr; // of the job that runs
   std::map<v8::Isolate *, std::shared_ptr<Tasks>> tasks_;
 };
 

@@ -21,6 +21,7 @@
 #include "engine/engine.h"
 #include "engine/memory.hh"
 #include "engine/platform.hh"
+#include "engine/trace.hh"
 
 namespace isoq {
 
@@ -42,8 +43,11 @@ public:
   bool Empty() const { return by_id_.empty(); }
   size_t Count() const { return by_id_.size(); }
   int64_t NextDueMs() const { return queue_.begin()->first.first; }
-  // Takes the first timer that is due; an interval is put back with its next due time. Null when none is due.
-  Timer *TakeDue(int64_t now_ms, std::unique_ptr<Timer> *keep_alive);
+  bool Due(int64_t now_ms) const { return !queue_.empty() && queue_.begin()->first.first <= now_ms; }
+  uint32_t FirstId() const { return queue_.begin()->second; }
+  bool Has(uint32_t id) const { return by_id_.count(id) != 0; }
+  // Takes one that is pending; an interval is put back with its next due time.
+  Timer *Take(uint32_t id, int64_t now_ms, std::unique_ptr<Timer> *keep_alive);
 
 private:
   using Key = std::pair<int64_t, uint64_t>; // due, order of insertion
@@ -58,8 +62,8 @@ struct ConsoleState {
   std::string indentation;
   std::map<std::string, uint64_t> counts;
   std::map<std::string, int64_t> timers_ns;
-  uint64_t used_bytes = 0;    // of max_output_bytes
-  uint64_t printed_bytes = 0; // what was cut, too
+  uint64_t used_bytes = 0;                   // of max_output_bytes
+  uint64_t printed_bytes = 0;                // what was cut, too
   bool truncated[3] = {false, false, false}; // by stream: 1 stdout, 2 stderr
   v8::Global<v8::Context> realm;             // where values are formatted: untouched by the job
   v8::Global<v8::Object> formatter;
@@ -114,6 +118,8 @@ struct Runtime {
   Timers timers{};
   Rejections rejections{};
   Calls calls{};
+  Trace *trace = nullptr;
+  uint64_t console_entries = 0;
   std::deque<v8::Global<v8::Function>> microtasks{};   // of queueMicrotask(), in V8's order
   v8::Global<v8::Promise> first_promise{};             // see evaluate.cc
   std::map<std::string, v8::Global<v8::Value>> lazy{}; // built-in modules that were loaded, by name
@@ -162,8 +168,10 @@ int64_t MonotonicNs();
 // ---- calls.cc
 
 void InstallCalls(Runtime *runtime, v8::Local<v8::ObjectTemplate> global, const engine_job &job);
-// Settles the promise of the call that was answered first. False: there is no answer.
-bool SettleNextCall(Runtime *runtime);
+// Whether this call has an answer that is not settled.
+bool HasAnswer(const Runtime *runtime, uint32_t call);
+// Settles the promise of a call that has an answer.
+void SettleCall(Runtime *runtime, uint32_t call);
 
 // ---- console.cc
 

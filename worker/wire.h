@@ -110,7 +110,7 @@ struct wire_job {
       max_calls; /* host functions that exist for the job, a bit each (bindings.def); calls of them */
   uint64_t max_heap_bytes, max_output_bytes, max_result_bytes;
   bool capture_console, code_is_json, has_seed;
-  bool record; /* a TRACE is wanted */
+  bool record; /* a TRACE is wanted; beside a trace: that is of another script, and gives its values only */
   uint64_t seed;
   struct wire_text code;
   struct wire_text input; /* data NULL: no input */

@@ -1,0 +1,261 @@
+#include "engine/trace.hh"
+
+#include "engine/watchdog.hh"
+
+#include <sys/random.h>
+
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace isoq {
+namespace {
+
+constexpr size_t kFlushBytes = 16u << 10;
+
+std::string Number(double value) {
+  char text[32];
+  snprintf(text, sizeof(text), "%.0f", value);
+  return text;
+}
+
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return -1;
+}
+
+std::string Describe(const std::string &word) {
+  switch (word.empty() ? '\0' : word[0]) {
+  case 'c': return "the clock was read";
+  case 'm': return "the monotonic clock was read";
+  case 'r': return std::to_string((word.size() - 1) / 2) + " random bytes were drawn";
+  case 't': return "timer " + word.substr(1) + " fired";
+  case 'a': return "the answer to call " + word.substr(1) + " was settled";
+  case 'w': return "an Atomics.waitAsync() timed out";
+  case '!': return "the trace was cut here";
+  default: return "the trace ended";
+  }
+}
+
+} // namespace
+
+Trace::Trace(const engine_host &host, const runtime_config &config, engine_text recorded) : host_(host) {
+  if (recorded.data != nullptr) {
+    mode_ = config.loose_replay ? Mode::kLoose : Mode::kReplay;
+    at_ = recorded.data;
+    end_ = recorded.data + recorded.len;
+    ReadStop();
+  } else if (config.max_trace_bytes > 0 && host.trace != nullptr) {
+    mode_ = Mode::kRecord;
+    total_ = config.max_trace_bytes;
+  }
+}
+
+// ---- writing
+
+void Trace::Word(char kind, const std::string &rest) {
+  if (mode_ != Mode::kRecord || full_) return;
+  if (rest.size() + 4 > total_) {
+    text_ += "! ";
+    full_ = true;
+    return;
+  }
+  text_ += kind;
+  text_ += rest;
+  text_ += ' ';
+  total_ -= rest.size() + 2;
+  if (text_.size() >= kFlushBytes) Flush();
+}
+
+void Trace::WriteClock() {
+  if (clock_repeats_ == 0) return;
+  uint64_t repeats = clock_repeats_;
+  clock_repeats_ = 0;
+  Word('c', Number(clock_delta_ms_) + (repeats > 1 ? "x" + std::to_string(repeats) : ""));
+}
+
+void Trace::Flush() {
+  if (mode_ != Mode::kRecord) return;
+  WriteClock();
+  if (text_.empty()) return;
+  std::string text = std::move(text_);
+  text_.clear();
+  host_.trace(host_.ctx, {text.data(), text.size()});
+}
+
+// ---- reading back
+
+void Trace::ReadStop() {
+  std::string word;
+  if (at_ == end_ || *at_ != 's' || !NextWord(&word)) return;
+  words_ = 0;
+  char *after = nullptr;
+  unsigned long status = strtoul(word.c_str() + 1, &after, 10);
+  if (status < ISOQ_STATUS_COUNT) stopped_as_ = static_cast<isoq_status>(status);
+  if (*after == ',') prints_left_ = strtoull(after + 1, nullptr, 10);
+}
+
+bool Trace::MayPrint() {
+  if (mode_ != Mode::kReplay || stopped_as_ == ISOQ_STATUS_OK) return true;
+  if (prints_left_ > 0) {
+    prints_left_--;
+    return true;
+  }
+  WatchdogTrip(stopped_as_, "");
+  return false;
+}
+
+void Trace::Differ(const std::string &message) {
+  if (!difference_.empty() || mode_ != Mode::kReplay) return;
+  difference_ = "step " + std::to_string(words_) + ": " + message;
+  at_ = end_;
+}
+
+bool Trace::NextWord(std::string *word) {
+  word->clear();
+  while (at_ < end_ && *at_ == ' ')
+    at_++;
+  while (at_ < end_ && *at_ != ' ')
+    word->push_back(*at_++);
+  if (word->empty()) return false;
+  words_++;
+  return true;
+}
+
+bool Trace::Take(char kind, const char *what, std::string *rest) {
+  std::string word;
+  if (mode_ == Mode::kLoose) {
+    // The next one of its kind, wherever it stands.
+    while (NextWord(&word))
+      if (word[0] == kind) break;
+    if (word.empty() || word[0] != kind) return false;
+  } else {
+    if (!difference_.empty()) return false;
+    bool got = NextWord(&word);
+    if ((!got || word[0] == '!') && stopped_as_ != ISOQ_STATUS_OK) {
+      WatchdogTrip(stopped_as_, "");
+      return false;
+    }
+    if (!got || word[0] != kind) {
+      Differ("recorded: " + Describe(word) + "; now " + what);
+      return false;
+    }
+  }
+  *rest = word.substr(1);
+  return true;
+}
+
+// ---- clocks and random bytes
+
+double Trace::ClockMs(double now_ms) {
+  switch (mode_) {
+  case Mode::kOff: return now_ms;
+  case Mode::kRecord: {
+    double ms = static_cast<double>(static_cast<int64_t>(now_ms)); // as Date has it
+    if (clock_repeats_ > 0 && ms == clock_ms_) {
+      clock_repeats_++;
+    } else {
+      WriteClock();
+      clock_delta_ms_ = ms - clock_ms_;
+      clock_ms_ = ms;
+      clock_repeats_ = 1;
+    }
+    return ms;
+  }
+  default: break;
+  }
+  if (clock_repeats_ > 0) {
+    clock_repeats_--;
+    return clock_ms_;
+  }
+  std::string rest;
+  if (!Take('c', "the clock is read", &rest)) return clock_ms_ != 0 ? clock_ms_ : now_ms;
+  char *after = nullptr;
+  clock_ms_ += strtod(rest.c_str(), &after);
+  if (*after == 'x') clock_repeats_ = strtoull(after + 1, nullptr, 10) - 1;
+  return clock_ms_;
+}
+
+int64_t Trace::MonotonicNs(int64_t now_ns) {
+  if (mode_ == Mode::kOff) return now_ns;
+  if (mode_ == Mode::kRecord) {
+    WriteClock();
+    if (started_ns_ == 0) started_ns_ = now_ns;
+    Word('m', std::to_string(now_ns - started_ns_));
+    return now_ns - started_ns_;
+  }
+  std::string rest;
+  return Take('m', "the monotonic clock is read", &rest) ? strtoll(rest.c_str(), nullptr, 10) : now_ns;
+}
+
+bool Trace::Random(uint8_t *bytes, size_t len) {
+  std::string hex;
+  if (mode_ == Mode::kReplay || mode_ == Mode::kLoose) {
+    if (Take('r', "random bytes are drawn", &hex) && hex.size() == len * 2) {
+      for (size_t i = 0; i < len; i++)
+        bytes[i] = static_cast<uint8_t>(HexDigit(hex[2 * i]) << 4 | HexDigit(hex[2 * i + 1]));
+      return true;
+    }
+    if (!hex.empty())
+      Differ("recorded: " + std::to_string(hex.size() / 2) + " random bytes were drawn; now " +
+             std::to_string(len));
+  }
+  for (size_t done = 0; done < len;) {
+    ssize_t got = getrandom(bytes + done, len - done, 0);
+    if (got <= 0) return false;
+    done += static_cast<size_t>(got);
+  }
+  if (mode_ == Mode::kRecord) {
+    static const char digits[] = "0123456789abcdef";
+    WriteClock();
+    for (size_t i = 0; i < len; i++) {
+      hex += digits[bytes[i] >> 4];
+      hex += digits[bytes[i] & 15];
+    }
+    Word('r', hex);
+  }
+  return true;
+}
+
+// ---- the event loop
+
+void Trace::Did(Step step, uint32_t id) {
+  if (mode_ != Mode::kRecord) return;
+  WriteClock();
+  switch (step) {
+  case Step::kTimer: return Word('t', std::to_string(id));
+  case Step::kAnswer: return Word('a', std::to_string(id));
+  case Step::kAwaited: return Word('w', "");
+  case Step::kNone: return;
+  }
+}
+
+Trace::Step Trace::Next(uint32_t *id) {
+  std::string word;
+  if (!difference_.empty()) return Step::kNone;
+  if (clock_repeats_ > 0) {
+    Differ("recorded: the clock was read; now the script waits");
+    return Step::kNone;
+  }
+  if (!NextWord(&word)) return Step::kNone;
+  *id = static_cast<uint32_t>(strtoul(word.c_str() + 1, nullptr, 10));
+  switch (word[0]) {
+  case 't': return Step::kTimer;
+  case 'a': return Step::kAnswer;
+  case 'w': return Step::kAwaited;
+  default: Differ("recorded: " + Describe(word) + "; now the script waits"); return Step::kNone;
+  }
+}
+
+void Trace::CheckUsedUp() {
+  std::string word;
+  if (mode_ != Mode::kReplay || !difference_.empty() || stopped_as_ != ISOQ_STATUS_OK) return;
+  if (clock_repeats_ > 0)
+    Differ("recorded: the clock was read; now the script is over");
+  else if (NextWord(&word) && word[0] != '!')
+    Differ("recorded: " + Describe(word) + "; now the script is over");
+}
+
+} // namespace isoq
