@@ -65,8 +65,7 @@ START_TEST(test_sentinel_addresses) {
   const char *text = "redis-sentinel://u:secret%2C1@a,b.c:7,[::1]:8,[::2]/my-master_1.x/3"
                      "?sentinel_user=s%40u&sentinel_password=secret%262";
   ck_assert_msg(redis_url_parse(text, &url, error, sizeof error) == 0, "%s", error);
-  ck_assert_str_eq(url.display,
-                   "redis-sentinel://u@a:26379,b.c:7,[::1]:8,[::2]:26379/my-master_1.x/3");
+  ck_assert_str_eq(url.display, "redis-sentinel://u@a:26379,b.c:7,[::1]:8,[::2]:26379/my-master_1.x/3");
   ck_assert_ptr_null(url.host);
   ck_assert_str_eq(url.master_name, "my-master_1.x");
   ck_assert_str_eq(url.user, "u");
@@ -90,8 +89,8 @@ START_TEST(test_sentinel_addresses) {
     ck_assert(!url.sentinels[i].tls && !url.sentinels[i].master_name);
   }
   redis_url_free(&url);
-  ck_assert_int_eq(redis_url_parse("Redis-Sentinel://:secret@h/m/?sentinel_password=p", &url, error, sizeof error),
-                   0);
+  ck_assert_int_eq(
+      redis_url_parse("Redis-Sentinel://:secret@h/m/?sentinel_password=p", &url, error, sizeof error), 0);
   ck_assert_str_eq(url.display, "redis-sentinel://h:26379/m/0");
   ck_assert_str_eq(url.sentinels[0].password, "p");
   ck_assert_ptr_null(url.sentinels[0].user);
