@@ -449,7 +449,9 @@ static void on_found(void *ctx, const char *host, int port, const char *who) {
     return;
   }
   if (same) return;
-  snprintf(why, sizeof why, "%s now names %s:%d: a fail-over", who, host, port);
+  snprintf(why, sizeof why,
+           strchr(host, ':') ? "%s now names [%s]:%d: a fail-over" : "%s now names %s:%d: a fail-over", who,
+           host, port);
   conn->backoff_ms = BACKOFF_MIN_MS;
   conn_drop(conn, why);
   /* The same Sentinel is asked again, at once. */
