@@ -342,7 +342,11 @@ static int say_ended(const struct cancel *cancel) {
   if (cancel->asked && strcmp(cancel->status, isoq_status_name(ISOQ_STATUS_CANCELLED)) == 0)
     return say_cancelled(cancel, CLAIMED);
   const char *open = cancel->status[0] ? " (" : "", *close = cancel->status[0] ? ")" : "";
-  if (cancel->asked)
+  if (cancel->asked && !cancel->status[0])
+    cli_error("job \"%s\" has ended, and somebody has taken its result already: it says whether the job was "
+              "cancelled in time",
+              id);
+  else if (cancel->asked)
     cli_error("job \"%s\" ended by itself meanwhile%s%s%s: isoq result %s", id, open, cancel->status, close,
               id);
   else

@@ -23,7 +23,9 @@
 #include "queue/keys.h"
 #include "worker/settings.h"
 
-#define ID_COLUMNS 36
+#define ID_COLUMNS 36 /* a UUID */
+#define ID_COLUMNS_MIN 8
+#define WIDTH_FOR_IDS 80 /* of a terminal: below it, ids are cut, above, only reasons */
 
 struct dead {
   struct cli *cli;
@@ -62,6 +64,12 @@ static bool begins_with(const char *text, const char *start) {
   return strncmp(text, start, strlen(start)) == 0;
 }
 
+static int id_columns(void) {
+  const int width = terminal_width(stdout), columns = ID_COLUMNS - (WIDTH_FOR_IDS - width);
+  if (width == 0 || width >= WIDTH_FOR_IDS) return ID_COLUMNS;
+  return columns > ID_COLUMNS_MIN ? columns : ID_COLUMNS_MIN;
+}
+
 static void print_row(const struct dead *dead, const struct letter *letter) {
   char age[WHEN_TEXT_SIZE], *text = NULL;
   size_t len;
@@ -69,8 +77,8 @@ static void print_row(const struct dead *dead, const struct letter *letter) {
   int used = printf("%6" PRId64 "  %8s  ", dead->number, when_span(dead->now_ms - letter->at_ms, age));
   const char *id = letter->id[0] ? letter->id : "-";
 
-  int id_columns = terminal_write_line(stdout, id, strlen(id), ID_COLUMNS);
-  used += printf("%*s  ", ID_COLUMNS - id_columns, "") + id_columns;
+  const int columns = id_columns(), id_width = terminal_write_line(stdout, id, strlen(id), columns);
+  used += id_width + printf("%*s  ", columns - id_width, "");
   FILE *out = open_memstream(&text, &len);
   if (out) {
     if (letter->status[0] && !begins_with(letter->reason, letter->status))
@@ -78,7 +86,7 @@ static void print_row(const struct dead *dead, const struct letter *letter) {
     fwrite(letter->reason, 1, letter->reason_len, out);
     fclose(out);
     int room = width - used - 1;
-    terminal_write_line(stdout, text, len, width == 0 ? 0 : room > 20 ? room : 20);
+    terminal_write_line(stdout, text, len, width == 0 ? 0 : room > 1 ? room : 1);
   }
   free(text);
   putchar('\n');
@@ -93,7 +101,8 @@ static bool list_one(void *ctx, const char *text, size_t len) {
     return false;
   }
   if (parse(dead, text, len, &letter)) {
-    printf("%6" PRId64 "  %8s  %-*s  %s\n", dead->number, "?", ID_COLUMNS, "-", "not a dead letter of isoq");
+    printf("%6" PRId64 "  %8s  %-*s  %s\n", dead->number, "?", id_columns(), "-",
+           "not a dead letter of isoq");
     return false;
   }
   print_row(dead, &letter);
@@ -111,7 +120,7 @@ static int list(struct dead *dead) {
   if (!dead->json && count == 0) printf("no dead letters in queue %s\n", dead->queue);
   if (!dead->json && count > 0) {
     if (several) printf("queue %s\n", dead->queue);
-    printf("%6s  %8s  %-*s  %s\n", "NUMBER", "AGE", ID_COLUMNS, "ID", "REASON");
+    printf("%6s  %8s  %-*s  %s\n", "NUMBER", "AGE", id_columns(), "ID", "REASON");
   }
   return scan_range(&dead->redis, "LRANGE", dead->keys.dead, list_one, dead);
 }
