@@ -31,6 +31,7 @@
 #define GIVE_UP_AFTER_MS 5000
 #define ASK_FIRST_MS 5 /* then doubling, to: */
 #define ASK_EVERY_MS 100
+#define LOOK_EVERY_TURNS 3
 #define SEARCHES 3
 
 enum place {
@@ -276,39 +277,43 @@ static int take_out(struct cancel *cancel, bool *ended) {
 
 /* ---- a job that a worker has ---- */
 
-/* Until the worker has let go of it, or time is up. */
-static int stop_running(struct cancel *cancel) {
-  int64_t pause_ms = ASK_FIRST_MS;
+/* Whether the worker's list has it still. The payload goes along, so this is not asked at every turn. */
+static int look_whether_held(struct cancel *cancel, bool *held) {
   char *claimed = NULL;
-  int status = CLI_OK;
-  bool held = true;
-
   if (asprintf(&claimed, "%s%s", cancel->keys.claimed_prefix, cancel->worker ? cancel->worker : "") < 0) {
     cli_error("out of memory");
     return CLI_UNAVAILABLE;
   }
-  while (status == CLI_OK && held && now_ms() < cancel->deadline_ms) {
-    redisReply *heard = cli_redis_command(&cancel->redis, "PUBLISH %s %s", cancel->keys.cancel, cancel->id);
-    if (heard) cancel->listeners = heard->integer;
-    status = heard ? CLI_OK : CLI_UNAVAILABLE;
-    freeReplyObject(heard);
-    cancel->asked = true;
-    const struct timespec pause = {.tv_nsec = pause_ms * CLOCK_NS_PER_MS};
-    if (status == CLI_OK) nanosleep(&pause, NULL);
-    pause_ms = pause_ms * 2 < ASK_EVERY_MS ? pause_ms * 2 : ASK_EVERY_MS;
-    redisReply *at = status == CLI_OK ? cli_redis_command(&cancel->redis, "LPOS %s %b", claimed,
-                                                          cancel->job->payload, cancel->job->payload_len)
-                                      : NULL;
-    if (!at) status = CLI_UNAVAILABLE;
-    held = at && at->type == REDIS_REPLY_INTEGER;
-    freeReplyObject(at);
-  }
+  redisReply *reply = cli_redis_command(&cancel->redis, "LPOS %s %b", claimed, cancel->job->payload,
+                                        cancel->job->payload_len);
   free(claimed);
-  if (status || held) return status;
-  char *reply_to = cancel->job->reply_to ? strdup(cancel->job->reply_to) : NULL;
-  forget_found(cancel);
-  status = look_at_done(cancel, reply_to);
-  free(reply_to);
+  if (!reply) return CLI_UNAVAILABLE;
+  *held = reply->type == REDIS_REPLY_INTEGER;
+  freeReplyObject(reply);
+  return CLI_OK;
+}
+
+/* Asks the worker until it has let go of the job (ENDED, or NOWHERE: it has moved), or time is up (CLAIMED still). */
+static int stop_running(struct cancel *cancel) {
+  int64_t pause_ms = ASK_FIRST_MS;
+  int status = CLI_OK;
+
+  for (int turn = 1; status == CLI_OK && cancel->place == CLAIMED && now_ms() < cancel->deadline_ms; turn++) {
+    redisReply *heard = cli_redis_command(&cancel->redis, "PUBLISH %s %s", cancel->keys.cancel, cancel->id);
+    if (!heard) return CLI_UNAVAILABLE;
+    cancel->listeners = heard->integer;
+    cancel->asked = true;
+    freeReplyObject(heard);
+
+    const struct timespec pause = {.tv_nsec = pause_ms * CLOCK_NS_PER_MS};
+    nanosleep(&pause, NULL);
+    pause_ms = pause_ms * 2 < ASK_EVERY_MS ? pause_ms * 2 : ASK_EVERY_MS;
+    status = look_at_done(cancel, cancel->job->reply_to);
+    bool held = true;
+    if (status == CLI_OK && cancel->place == CLAIMED && turn % LOOK_EVERY_TURNS == 0)
+      status = look_whether_held(cancel, &held);
+    if (!held) cancel->place = NOWHERE;
+  }
   return status;
 }
 

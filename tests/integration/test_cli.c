@@ -5,6 +5,7 @@
 #include <check.h>
 #include <fcntl.h>
 #include <hiredis/hiredis.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -1460,16 +1461,46 @@ START_TEST(dead_retry_all_begins_with_the_oldest_and_keeps_what_cannot_be) {
 }
 END_TEST
 
-START_TEST(dead_purge_deletes_only_after_a_yes) {
+/* isoq dead purge on a terminal, where somebody types `answer`. Returns the exit status. */
+static int purge_on_a_terminal(const char *answer) {
+  char shown[1024] = "";
+  size_t len = 0;
+  int fd, status;
+  pid_t pid = forkpty(&fd, NULL, NULL, NULL);
+  if (pid == 0) {
+    execle(program_path("isoq"), "isoq", "dead", "purge", NULL, (char *const[]){redis_variable, NULL});
+    _exit(127);
+  }
+  for (bool answered = false;;) {
+    ssize_t got = read(fd, shown + len, sizeof shown - 1 - len);
+    if (got <= 0) break; /* EIO is a terminal's end */
+    len += (size_t)got;
+    shown[len] = 0;
+    if (answered || !strstr(shown, "delete 3 dead letters of queue default for good? [y/N] ")) continue;
+    ck_assert_int_eq(write(fd, answer, strlen(answer)), (ssize_t)strlen(answer));
+    answered = true;
+  }
+  close(fd);
+  ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+  return WEXITSTATUS(status);
+}
+
+START_TEST(dead_purge_asks_on_a_terminal_and_takes_anything_but_yes_for_no) {
+  put_letters();
+  ck_assert_int_eq(purge_on_a_terminal("\n"), 1);
+  ck_assert_int_eq(purge_on_a_terminal("n\n"), 1);
+  ck_assert_int_eq(ask_number("LLEN", DEAD), 3);
+  ck_assert_int_eq(purge_on_a_terminal("y\n"), 0);
+  ck_assert_int_eq(ask_number("LLEN", DEAD), 0);
+}
+END_TEST
+
+START_TEST(dead_purge_without_a_terminal_needs_yes) {
   put_letters();
   ISOQ("dead", "purge");
   EXITS(2);
   SAYS("purge deletes 3 dead letters of queue default for good: say --yes");
   ck_assert_int_eq(ask_number("LLEN", DEAD), 3);
-  program.terminal = true;
-  ISOQ("dead", "purge"); /* a terminal, but nobody there to answer */
-  ck_assert_int_eq(ask_number("LLEN", DEAD), 3);
-  program.terminal = false;
   ISOQ("dead", "purge", "--yes");
   EXITS(0);
   OUT_IS("deleted 3 dead letters of queue default\n");
@@ -1698,7 +1729,8 @@ int main(void) {
       dead_retry_queues_the_producers_own_text_and_clears_the_old_result,
       dead_retry_refuses_what_would_be_in_vain,
       dead_retry_all_begins_with_the_oldest_and_keeps_what_cannot_be,
-      dead_purge_deletes_only_after_a_yes,
+      dead_purge_without_a_terminal_needs_yes,
+      dead_purge_asks_on_a_terminal_and_takes_anything_but_yes_for_no,
       status_counts_what_is_there,
       status_tells_how_long_the_oldest_has_waited_and_when_the_next_is_due,
       status_tells_what_each_worker_runs_and_for_how_long,
