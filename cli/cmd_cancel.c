@@ -1,12 +1,13 @@
 /*
- * isoq cancel: looks where the job is, and does what ends it there. Jobs move while one looks: from delayed to
- * waiting, from there to a worker, from a worker back. So the places are searched in the direction in which jobs
- * move, each step that ends a job does nothing when the job has just gone, and then the search begins anew; and only
- * a job that was nowhere several times over is taken for unknown.
+ * isoq cancel: looks where the job is, and does what ends it there. Jobs move while one looks: from delayed
+ * to waiting, from there to a worker, from a worker back. So the places are searched in the direction in
+ * which jobs move, each step that ends a job does nothing when the job has just gone, and then the search
+ * begins anew; and only a job that was nowhere several times over is taken for unknown.
  *
- * A worker hears of it by PUBLISH, which reaches nobody when the worker is just connecting again. So that is repeated
- * until the job has left the worker's hands.
+ * A worker hears of it by PUBLISH, which reaches nobody when the worker is just connecting again. So that is
+ * repeated until the job has left the worker's hands.
  */
+#include <errno.h>
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <json-c/json.h>
@@ -24,6 +25,7 @@
 #include "queue/dead_letter.h"
 #include "queue/keys.h"
 #include "queue/result.h"
+#include "queue/scripts.h"
 #include "worker/clock.h"
 #include "worker/outcome.h"
 #include "worker/settings.h"
@@ -145,8 +147,8 @@ static void read_status(struct cancel *cancel, const char *reply_key) {
   freeReplyObject(reply);
 }
 
-/* Whether there is a result, and with what status: done:<id> may end in it; else the result tells, while nobody has
- * taken it. */
+/* Whether there is a result, and with what status: done:<id> may end in it; else the result tells, while
+ * nobody has taken it. */
 static int look_at_done(struct cancel *cancel, const char *reply_to) {
   redisReply *reply = cli_redis_command(&cancel->redis, "GET %s", cancel->done_key);
   if (!reply) return CLI_UNAVAILABLE;
@@ -186,75 +188,74 @@ static int read_submitted(struct cancel *cancel) {
 /* ---- a job that waits ---- */
 
 struct ending {
-  char *json, *letter;
+  char *json, *letter, *token; /* owned */
   size_t json_len, letter_len;
 };
 
-/* The result; and for a reply key that cannot take it, a dead letter with it. */
-static int make_ending(const struct cancel *cancel, const char *dead_reason, struct ending *out) {
+static void ending_free(struct ending *ending) {
+  free(ending->json);
+  free(ending->letter);
+  free(ending->token);
+}
+
+/* The result; for a reply key that cannot take it, a dead letter with it; and what done:<id> will hold. 0 or -ENOMEM. */
+static int ending_make(const struct cancel *cancel, const char *dead_reason, struct ending *out) {
+  const struct job *job = cancel->job;
+  const char *status = isoq_status_name(ISOQ_STATUS_CANCELLED);
   struct job_result result = {0};
+  char unique[ID_SIZE];
+
   *out = (struct ending){0};
   outcome_from_cancel(&result);
   result.started_at_ms = result.finished_at_ms = clock_real_ms();
-  int rc = job_result_to_json(&result, cancel->job, &out->json, &out->json_len);
+  int rc = job_result_to_json(&result, job, &out->json, &out->json_len);
   job_result_free(&result);
   if (rc == 0 && dead_reason)
-    rc = dead_letter_make(cancel->job->payload, cancel->job->payload_len, dead_reason, out->json,
-                          out->json_len, clock_real_ms(), &out->letter, &out->letter_len);
+    rc = dead_letter_make(job->payload, job->payload_len, dead_reason, out->json, out->json_len,
+                          clock_real_ms(), &out->letter, &out->letter_len);
+  id_make(unique);
+  if (rc == 0 && asprintf(&out->token, "cancel:%s:%s", unique, status) < 0) {
+    out->token = NULL;
+    rc = -ENOMEM;
+  }
+  if (rc) ending_free(out);
   return rc;
 }
 
 /* cancel_waiting.lua; NULL after a message. */
 static redisReply *end_waiting(struct cancel *cancel, const char *dead_reason) {
   const struct job *job = cancel->job;
-  const char *from = cancel->place == DELAYED ? cancel->keys.delayed : cancel->keys.jobs;
-  const char *status = isoq_status_name(ISOQ_STATUS_CANCELLED);
-  char token[ID_SIZE], ttl_ms[32], letters[32];
-  const char *token_text = token;
+  const bool has_reply = job->reply_to && !dead_reason;
+  struct command command = {0};
   struct ending ending;
   redisReply *reply = NULL;
-  char *whole_token = NULL;
 
-  id_make(token);
-  snprintf(ttl_ms, sizeof ttl_ms, "%" PRId64, (int64_t)job->reply_ttl_s * 1000);
-  snprintf(letters, sizeof letters, "%" PRId64, cancel->cli->config.dead_letters_max);
-  if (asprintf(&whole_token, "cancel:%s:%s", token, status) < 0) whole_token = NULL;
-  if (!whole_token || make_ending(cancel, dead_reason, &ending)) {
+  if (ending_make(cancel, dead_reason, &ending)) {
     cli_error("out of memory");
-    free(whole_token);
     return NULL;
   }
-  token_text = whole_token;
-  const bool has_reply = job->reply_to && !dead_reason;
-  const char *argv[24] = {"EVAL",
-                          (const char *)lua_cancel_waiting,
-                          has_reply ? "6" : "5",
-                          from,
-                          cancel->keys.stats,
-                          cancel->keys.submitted,
-                          cancel->keys.dead,
-                          cancel->done_key};
-  size_t len[24], argc = 8;
-  if (has_reply) argv[argc++] = job->reply_to;
-  const size_t payload_at = argc;
-  argv[argc++] = job->payload;
-  argv[argc++] = cancel->id;
-  argv[argc++] = token_text;
-  argv[argc++] = status;
-  argv[argc++] = ttl_ms;
-  argv[argc++] = ending.json;
-  argv[argc++] = ending.letter ? ending.letter : "";
-  argv[argc++] = letters;
-  for (size_t i = 0; i < argc; i++)
-    len[i] = strlen(argv[i]);
-  len[payload_at] = job->payload_len; /* the one that may have NUL bytes */
-  if (redisAppendCommandArgv(cancel->redis.context, (int)argc, argv, len) == REDIS_OK)
+  command_text(&command, "EVAL");
+  command_bytes(&command, (const char *)lua_cancel_waiting, lua_cancel_waiting_len);
+  command_number(&command, has_reply ? 6 : 5);
+  command_text(&command, cancel->place == DELAYED ? cancel->keys.delayed : cancel->keys.jobs);
+  command_text(&command, cancel->keys.stats);
+  command_text(&command, cancel->keys.submitted);
+  command_text(&command, cancel->keys.dead);
+  command_text(&command, cancel->done_key);
+  if (has_reply) command_text(&command, job->reply_to);
+  command_bytes(&command, job->payload, job->payload_len);
+  command_text(&command, cancel->id);
+  command_text(&command, ending.token);
+  command_text(&command, isoq_status_name(ISOQ_STATUS_CANCELLED));
+  command_number(&command, (int64_t)job->reply_ttl_s * 1000);
+  command_bytes(&command, ending.json, ending.json_len);
+  command_bytes(&command, ending.letter ? ending.letter : "", ending.letter_len);
+  command_number(&command, cancel->cli->config.dead_letters_max);
+  if (redisAppendCommandArgv(cancel->redis.context, command.argc, command.argv, command.len) == REDIS_OK)
     reply = cli_redis_reply(&cancel->redis);
   else
     cli_error("out of memory");
-  free(whole_token);
-  free(ending.json);
-  free(ending.letter);
+  ending_free(&ending);
   return reply;
 }
 
@@ -293,7 +294,8 @@ static int look_whether_held(struct cancel *cancel, bool *held) {
   return CLI_OK;
 }
 
-/* Asks the worker until it has let go of the job (ENDED, or NOWHERE: it has moved), or time is up (CLAIMED still). */
+/* Asks the worker until it has let go of the job (ENDED, or NOWHERE: it has moved), or time is up (CLAIMED
+ * still). */
 static int stop_running(struct cancel *cancel) {
   int64_t pause_ms = ASK_FIRST_MS;
   int status = CLI_OK;

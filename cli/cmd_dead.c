@@ -1,7 +1,8 @@
 /*
- * isoq dead: what ended badly, and what to do about it. Letters have no names, only places in a list that grows at
- * its front, so a number may mean another letter a moment later. Whatever changes something therefore reads the
- * letter first and then names it to Redis by its text: what is retried is what was read, or nothing.
+ * isoq dead: what ended badly, and what to do about it. Letters have no names, only places in a list that
+ * grows at its front, so a number may mean another letter a moment later. Whatever changes something
+ * therefore reads the letter first and then names it to Redis by its text: what is retried is what was read,
+ * or nothing.
  */
 #include <errno.h>
 #include <hiredis/hiredis.h>
@@ -289,8 +290,8 @@ static int retry_one(struct dead *dead, int64_t number) {
   return status;
 }
 
-/* From the far end on, where letters that stay are stepped over. Those that are added meanwhile come at the front,
- * and are none of ours: a job that fails again at once must not be retried for ever. */
+/* From the far end on, where letters that stay are stepped over. Those that are added meanwhile come at
+ * the front, and are none of ours: a job that fails again at once must not be retried for ever. */
 static int retry_all(struct dead *dead) {
   int64_t left = count_letters(dead), retried = 0, kept = 0;
   int status = left < 0 ? CLI_UNAVAILABLE : CLI_OK;

@@ -1,6 +1,6 @@
 /*
- * isoq status: the table is printed from the JSON, so there is one place that knows what is shown. It goes through
- * terminal_write() as a whole, because names and ids are anybody's.
+ * isoq status: the table is printed from the JSON, so there is one place that knows what is shown. It goes
+ * through terminal_write() as a whole, because names and ids are anybody's.
  */
 #include <inttypes.h>
 #include <json-c/json.h>

@@ -1,7 +1,7 @@
 /*
  * isoq submit: what any producer does with one LPUSH, and more: an id that is known is not queued again, so a
- * submission whose fate is not known may simply be repeated; and a person hears at once that nobody serves the
- * queue.
+ * submission whose fate is not known may simply be repeated; and a person hears at once that nobody serves
+ * the queue.
  *
  * --wait reads the result first and removes it when it has been printed, so that being interrupted loses
  * nothing. The result of a job that somebody else submitted is only looked at: it is theirs.

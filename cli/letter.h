@@ -22,7 +22,8 @@ struct letter {
   char *problem; /* owned: why a worker with these limits would refuse the job; NULL: it would not */
 };
 
-/* `text` is borrowed by the spans; text[len] is NUL. 0; -EINVAL: it is no dead letter (nothing to free); -ENOMEM. */
+/* `text` is borrowed by the spans; text[len] is NUL. 0; -EINVAL: it is no dead letter (nothing to free);
+ * -ENOMEM. */
 int letter_parse(const char *text, size_t len, const struct job_limits *limits, const char *prefix,
                  const char *queue, struct letter *out);
 void letter_free(struct letter *letter);

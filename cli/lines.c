@@ -1,6 +1,6 @@
 /*
- * read(), not stdio, so that the caller knows when it is about to wait: whatever it has gathered so far can go out
- * first. A producer that writes a line now and then into a pipe must not wait for a buffer to fill.
+ * read(), not stdio, so that the caller knows when it is about to wait: whatever it has gathered so far can
+ * go out first. A producer that writes a line now and then into a pipe must not wait for a buffer to fill.
  */
 #include "cli/lines.h"
 

@@ -1,6 +1,6 @@
 /*
- * Drawn a few times a second, erased with blanks rather than escape sequences, and never as wide as the terminal:
- * a full last column wraps on some. Colour is the only escape, and NO_COLOR ends it.
+ * Drawn a few times a second, erased with blanks rather than escape sequences, and never as wide as the
+ * terminal: a full last column wraps on some. Colour is the only escape, and NO_COLOR ends it.
  */
 #include "cli/progress.h"
 

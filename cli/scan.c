@@ -1,5 +1,6 @@
 /*
- * Jobs may have 20 MB each, so the pieces adapt: few elements while they are large, many while they are small.
+ * Jobs may have 20 MB each, so the pieces adapt: few elements while they are large, many while they are
+ * small.
  */
 #include "cli/scan.h"
 

@@ -1,13 +1,13 @@
 /*
- * By Redis' own clock. What costs one look each is asked in one pipeline, so that the numbers belong together as
- * nearly as they can without a script.
+ * By Redis' own clock. What costs one look each is asked in one pipeline, so that the numbers belong together
+ * as nearly as they can without a script.
  *
- * A worker tells of itself when it renews its lease (worker:<name>), so that is some seconds old. The claimed list is
- * the truth of now: a job that is in it, but which the worker has not told of, was claimed since; one that it told of
- * and that is not in it has ended.
+ * A worker tells of itself when it renews its lease (worker:<name>), so that is some seconds old. The claimed
+ * list is the truth of now: a job that is in it, but which the worker has not told of, was claimed since; one
+ * that it told of and that is not in it has ended.
  *
- * An orphan is a job in the claimed list of a worker without a lease. That is shown rather than hidden, because it is
- * what one wants to see when jobs hang.
+ * An orphan is a job in the claimed list of a worker without a lease. That is shown rather than hidden,
+ * because it is what one wants to see when jobs hang.
  */
 #include "cli/status.h"
 

@@ -9,12 +9,13 @@ struct json_object;
 /*
  * {"redis", "prefix", "time_ms", "jobs_per_s", "queues": [{
  *    "name", "waiting", "delayed", "claimed", "dead", "oldest_waiting_ms", "next_due_ms", "workers_alive",
- *    "workers": [{"name", "alive", "claimed", "lease_ms", "host", "pid", "version", "started_at_ms", "executors", "busy",
- *                 "jobs_per_s", "redis_down_count", "running": [{"id", "for_ms", "attempt"}]}],
+ *    "workers": [{"name", "alive", "claimed", "lease_ms", "host", "pid", "version", "started_at_ms",
+ *                 "executors", "busy", "jobs_per_s", "redis_down_count",
+ *                 "running": [{"id", "for_ms", "attempt"}]}],
  *    "orphaned", "orphans": [{"worker", "jobs"}], "stats": {…}}]}
  *
- * Ages and times left are in ms; null where they are not known, or there is none. What a worker has not told of itself
- * is missing. json_object_put() it. NULL after a message.
+ * Ages and times left are in ms; null where they are not known, or there is none. What a worker has not told
+ * of itself is missing. json_object_put() it. NULL after a message.
  */
 struct json_object *status_gather(const struct cli *cli, struct cli_redis *redis);
 

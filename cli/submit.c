@@ -1,7 +1,7 @@
 /*
- * A job that must wait goes to the sorted set of delayed ones at once, with the workers' note that its delay is
- * done with: a worker that claims it when it is due must not delay it again. Producers that push such a job raw
- * need not know of that; the worker that claims it puts it there.
+ * A job that must wait goes to the sorted set of delayed ones at once, with the workers' note that its delay
+ * is done with: a worker that claims it when it is due must not delay it again. Producers that push such a
+ * job raw need not know of that; the worker that claims it puts it there.
  */
 #include "cli/submit.h"
 

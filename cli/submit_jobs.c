@@ -1,11 +1,12 @@
 /*
- * isoq submit --jobs: many jobs, one JSON object a line. The file is read as it comes and never held as a whole.
- * Lines go out in a pipeline, a batch at a time; a batch ends where reading would have to wait, so that jobs written
- * slowly into a pipe are not held back.
+ * isoq submit --jobs: many jobs, one JSON object a line. The file is read as it comes and never held as a
+ * whole. Lines go out in a pipeline, a batch at a time; a batch ends where reading would have to wait, so
+ * that jobs written slowly into a pipe are not held back.
  *
- * Each line is all or nothing: it is checked as a worker would check it, and queued by one atomic step, or neither.
- * When Redis is lost in the middle of a batch, nobody can know how far it got. The ids can: submitting them again
- * queues only what is missing. So what is said then depends on whether the lines had ids of their own.
+ * Each line is all or nothing: it is checked as a worker would check it, and queued by one atomic step, or
+ * neither. When Redis is lost in the middle of a batch, nobody can know how far it got. The ids can:
+ * submitting them again queues only what is missing. So what is said then depends on whether the lines had
+ * ids of their own.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -177,8 +178,8 @@ static int flush(struct jobs *jobs) {
 
 /* ---- one line ---- */
 
-/* The payload without what workers noted on it (lines may come from dead letters), and with an id. `made` "": it
- * has one. NULL: no memory. */
+/* The payload without what workers noted on it (lines may come from dead letters), and with an id. `made`
+ * "": it has one. NULL: no memory. */
 static char *producers_payload(const struct job *job, const char *made, size_t *len) {
   char *original = job_payload_original(job, len), *with_id = NULL;
   if (!original || !made[0]) return original;

@@ -1,9 +1,10 @@
 /*
- * Results, ids and reasons are chosen by scripts and producers that nobody trusts. On a terminal their control
- * characters are made visible, so that looking at them cannot retitle, clear or type into the terminal.
+ * Results, ids and reasons are chosen by scripts and producers that nobody trusts. On a terminal their
+ * control characters are made visible, so that looking at them cannot retitle, clear or type into the
+ * terminal.
  *
- * A character counts as one column. That is wrong for some scripts (East Asian ones take two), and then a line is
- * wrapped by the terminal; nothing else depends on it.
+ * A character counts as one column. That is wrong for some scripts (East Asian ones take two), and then a
+ * line is wrapped by the terminal; nothing else depends on it.
  */
 #include "cli/terminal.h"
 

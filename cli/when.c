@@ -1,6 +1,6 @@
 /*
- * A point in time for a job must not depend on where its producer sits, so a time without a zone is refused rather
- * than guessed; so is a number that is plainly seconds, which would run the job at once.
+ * A point in time for a job must not depend on where its producer sits, so a time without a zone is refused
+ * rather than guessed; so is a number that is plainly seconds, which would run the job at once.
  */
 #include "cli/when.h"
 

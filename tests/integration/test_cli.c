@@ -46,6 +46,13 @@ static void tear_down(void) {
   redisFree(redis);
 }
 
+/* For a test that ends its server: the others' one must not be a child of this process, which ends with the test. */
+static void use_own_server(void) {
+  redisFree(redis);
+  start_server();
+  redis = redis_server_connect(&server);
+}
+
 /* --- running isoq --- */
 
 static const char *const no_variables[] = {NULL};
@@ -752,13 +759,6 @@ START_TEST(jobs_written_slowly_into_a_pipe_are_not_held_back) {
 }
 END_TEST
 
-/* For a test that ends its server: the others' one must not be a child of this process, which ends with the test. */
-static void use_own_server(void) {
-  redisFree(redis);
-  start_server();
-  redis = redis_server_connect(&server);
-}
-
 START_TEST(jobs_without_redis_any_more_say_what_was_confirmed) {
   use_own_server();
   for (int with_ids = 0; with_ids < 2; with_ids++) {
@@ -884,6 +884,7 @@ START_TEST(ctrl_c_while_waiting_is_exit_130_and_says_how_to_go_on) {
 END_TEST
 
 START_TEST(a_wait_survives_an_outage_of_redis) {
+  use_own_server();
   start_isoq((const char *const[]){"result", "j1", "--wait=40", NULL});
   wait_for_blocked_client();
   redis_server_kill(&server);
@@ -894,6 +895,7 @@ START_TEST(a_wait_survives_an_outage_of_redis) {
   publish("isoq:{default}:reply:j1", RESULT_OK);
   ck_assert_int_eq(program_finish(&program), 0);
   EXITS(0);
+  end_server();
 }
 END_TEST
 
