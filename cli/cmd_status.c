@@ -53,7 +53,7 @@ static int widest(struct json_object *array, const char *title) {
 static void print_running(struct json_object *worker, FILE *out) {
   struct json_object *running = json_object_object_get(worker, "running");
   char span[WHEN_TEXT_SIZE];
-  for (size_t i = 0; i < json_object_array_length(running); i++) {
+  for (size_t i = 0; running && i < json_object_array_length(running); i++) {
     struct json_object *job = json_object_array_get_idx(running, i);
     fprintf(out, "    %s  ", has(job, "id") ? get_text(job, "id") : "(no id)");
     if (has(job, "for_ms"))
@@ -217,7 +217,7 @@ int cmd_status(struct cli *cli) {
 
   if (watch_s && isatty(STDOUT_FILENO) && !args_has(&cli->args, OPTION_JSON)) fputs("\033[2J", stdout);
   for (;;) {
-    struct json_object *all = status_gather(cli, &redis);
+    struct json_object *all = status_gather(cli, &redis, args_has(&cli->args, OPTION_CHECK));
     status = all ? CLI_OK : CLI_UNAVAILABLE;
     if (all) show(cli, all, watch_s > 0);
     if (all && args_has(&cli->args, OPTION_CHECK)) status = check(all);

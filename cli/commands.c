@@ -126,21 +126,22 @@ const struct command commands[] = {
      .operand = "an action and one number",
      .usage = "dead [list|show N|retry N|retry all|purge] [--json]",
      .summary = "look at dead letters, queue their jobs again, or delete them",
-     .about = "A dead letter is a job that was invalid, that cost too many workers, that failed in its last "
-              "attempt, or "
-              "whose\nresult could not be published. Number 1 is the newest; numbers grow as letters are "
-              "added.\n\n"
+     .about = "A dead letter is a job whose end somebody should look at: it was invalid, it cost too many "
+              "workers, "
+              "or its result\ncould not be published; the reason is in it. Number 1 is the newest, so "
+              "numbers grow "
+              "as letters are added.\n\n"
               "  list       number, age, id and reason of each (--json: the letters, one a line)\n"
               "  show N     one letter: the job as it was, the reason, the result (--json: the letter)\n"
               "  retry N    queue its job again, as its producer wrote it; the letter and the old result go\n"
               "  retry all  the same for each, the oldest first\n"
               "  purge      delete them all; asks on a terminal, and needs --yes elsewhere\n",
      .status = "  0  done\n"
-               "  1  there is no such letter, or some could not be queued again\n"
+               "  1  there is no such letter, some could not be queued again, or purge was not confirmed\n"
                "  2  wrong usage or configuration\n"
                "  3  no Redis\n",
      .examples = {{"what went wrong lately:", "isoq dead list"},
-                  {"the ids of all of them:", "isoq dead list --json | jq -r .job.id"}},
+                  {"the ids of all of them:", "isoq dead list --json | jq -r .result.id"}},
      .run = cmd_dead},
     {.name = "status",
      .bit = STATUS,
@@ -151,7 +152,8 @@ const struct command commands[] = {
               "letters; for how "
               "long the\noldest has waited; counters; and the workers, with what is left of their leases, "
               "and the jobs "
-              "that each one runs.\nWhat a worker says of itself is as old as its last lease renewal.\n",
+              "that each one runs.\nWhat a worker says of itself is as old as its last lease "
+              "renewal.\n--check asks Redis for less: it leaves out what the workers run.\n",
      .status = "  0  Redis answers (with --check: and every queue has a live worker)\n"
                "  1  with --check: a queue has no live worker\n"
                "  2  wrong usage or configuration\n"

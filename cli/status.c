@@ -25,6 +25,7 @@ struct status {
   const struct cli *cli;
   struct cli_redis *redis;
   struct job_limits limits;
+  bool brief;
   int64_t now_ms;
   struct json_object *rates; /* of each live worker, by name: it may serve several queues */
 
@@ -202,28 +203,48 @@ static void add_orphans(struct status *status, const char *name, int64_t jobs) {
   status->orphaned += jobs;
 }
 
+/* -1 after a message. */
+static int64_t count_claims(struct status *status, const char *claimed) {
+  redisReply *reply = cli_redis_command(status->redis, "LLEN %s", claimed);
+  int64_t count = reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
+  freeReplyObject(reply);
+  return count;
+}
+
+/* What it says of itself, and what it has. Returns the number of its jobs; -1 after a message. */
+static int64_t add_details(struct status *status, const redisReply *name, const char *claimed,
+                           struct json_object *worker) {
+  struct claims claims = {.status = status, .running = json_object_new_array()};
+  claims.notice = read_notice(status, name->str, name->len);
+  if (claims.notice) copy_members(worker, claims.notice);
+  if (status->rc == CLI_OK) status->rc = scan_range(status->redis, "LRANGE", claimed, add_claim, &claims);
+  put(worker, "running", claims.running);
+  json_object_put(claims.notice);
+  return status->rc == CLI_OK ? (int64_t)json_object_array_length(claims.running) : -1;
+}
+
 /* A worker with an entry in `workers`, be its lease over or not. */
 static void add_worker(struct status *status, const redisReply *name, int64_t lease_ms) {
-  struct json_object *worker = json_object_new_object(), *value;
-  struct claims claims = {.status = status, .running = json_object_new_array()};
+  struct json_object *worker = json_object_new_object(), *rate;
   char *claimed = key_of(status->keys.claimed_prefix, name->str, name->len);
+  int64_t count = -1;
 
-  claims.notice = read_notice(status, name->str, name->len);
-  if (!claimed) status->rc = CLI_UNAVAILABLE;
-  if (status->rc == CLI_OK) status->rc = scan_range(status->redis, "LRANGE", claimed, add_claim, &claims);
-  const int64_t count = (int64_t)json_object_array_length(claims.running);
+  json_object_array_add(status->workers, worker);
   put(worker, "name", json_object_new_string_len(name->str, (int)name->len));
   put(worker, "alive", json_object_new_boolean(lease_ms > 0));
-  put_int(worker, "claimed", count);
+  put_int(worker, "claimed", 0);
   put_int(worker, "lease_ms", lease_ms);
-  if (claims.notice) copy_members(worker, claims.notice);
-  put(worker, "running", claims.running);
-  if (lease_ms > 0 && json_object_object_get_ex(worker, "jobs_per_s", &value))
-    put(status->rates, name->str, json_object_get(value));
-  if (lease_ms <= 0 && count > 0) add_orphans(status, name->str, count);
-  json_object_array_add(status->workers, worker);
-  json_object_put(claims.notice);
+  if (claimed)
+    count = status->brief ? count_claims(status, claimed) : add_details(status, name, claimed, worker);
   free(claimed);
+  if (count < 0) {
+    status->rc = CLI_UNAVAILABLE;
+    return;
+  }
+  put_int(worker, "claimed", count);
+  if (lease_ms > 0 && json_object_object_get_ex(worker, "jobs_per_s", &rate))
+    put(status->rates, name->str, json_object_get(rate));
+  if (lease_ms <= 0 && count > 0) add_orphans(status, name->str, count);
   status->claimed += count;
   status->alive += lease_ms > 0;
 }
@@ -244,13 +265,12 @@ static bool look_at_owner(void *ctx, const char *name, size_t len) {
   if (is_listed(status->workers, "name", name, len) || is_listed(status->orphans, "worker", name, len))
     return false;
   char *key = key_of(status->keys.claimed_prefix, name, len);
-  redisReply *reply = key ? cli_redis_command(status->redis, "LLEN %s", key) : NULL;
-  if (!reply) status->rc = CLI_UNAVAILABLE;
-  if (reply && reply->type == REDIS_REPLY_INTEGER && reply->integer > 0) {
-    add_orphans(status, key + strlen(status->keys.claimed_prefix), reply->integer);
-    status->claimed += reply->integer;
+  int64_t count = key ? count_claims(status, key) : -1;
+  if (count < 0) status->rc = CLI_UNAVAILABLE;
+  if (count > 0) {
+    add_orphans(status, key + strlen(status->keys.claimed_prefix), count);
+    status->claimed += count;
   }
-  freeReplyObject(reply);
   free(key);
   return status->rc != CLI_OK;
 }
@@ -260,7 +280,7 @@ static int add_workers(struct status *status, const redisReply *scores) {
        i += 2)
     add_worker(status, scores->element[i],
                (int64_t)strtod(scores->element[i + 1]->str, NULL) - status->now_ms);
-  if (status->rc == CLI_OK) {
+  if (status->rc == CLI_OK && !status->brief) {
     int rc = scan_owners(status->redis, &status->keys, look_at_owner, status);
     if (rc) status->rc = rc;
   }
@@ -341,8 +361,8 @@ static struct json_object *sum_of(struct json_object *rates) {
   return json_object_new_double_s(sum, text);
 }
 
-struct json_object *status_gather(const struct cli *cli, struct cli_redis *redis) {
-  struct status status = {.cli = cli, .redis = redis, .now_ms = cli_redis_time_ms(redis)};
+struct json_object *status_gather(const struct cli *cli, struct cli_redis *redis, bool brief) {
+  struct status status = {.cli = cli, .redis = redis, .brief = brief, .now_ms = cli_redis_time_ms(redis)};
   if (status.now_ms < 0) return NULL;
   settings_job_limits(&cli->config, &status.limits);
   status.rates = json_object_new_object();

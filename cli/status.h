@@ -15,8 +15,10 @@ struct json_object;
  *    "orphaned", "orphans": [{"worker", "jobs"}], "stats": {…}}]}
  *
  * Ages and times left are in ms; null where they are not known, or there is none. What a worker has not told
- * of itself is missing. json_object_put() it. NULL after a message.
+ * of itself is missing. `brief`: without what costs Redis more than a look or two, that is, what workers tell
+ * and run, and the search for orphans of workers that are not in the list of leases. json_object_put() it.
+ * NULL after a message.
  */
-struct json_object *status_gather(const struct cli *cli, struct cli_redis *redis);
+struct json_object *status_gather(const struct cli *cli, struct cli_redis *redis, bool brief);
 
 #endif

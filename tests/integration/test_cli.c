@@ -1656,6 +1656,19 @@ START_TEST(status_check_fails_without_a_live_worker) {
 }
 END_TEST
 
+START_TEST(status_check_never_searches_all_keys) {
+  freeReplyObject(ask("ZADD isoq:{default}:workers 99999999999999 w1"));
+  freeReplyObject(ask("RPUSH isoq:{default}:claimed:w1 a b"));
+  freeReplyObject(ask("CONFIG RESETSTAT"));
+  ISOQ("status", "--check");
+  EXITS(0);
+  OUT_HAS("  w1            2  ");
+  redisReply *stats = ask("INFO commandstats");
+  ck_assert_ptr_null(strstr(stats->str, "cmdstat_scan"));
+  freeReplyObject(stats);
+}
+END_TEST
+
 START_TEST(a_full_disk_is_an_error) {
   char command[2200];
   snprintf(command, sizeof command, "exec '%s' --help >/dev/full", program_path("isoq"));
@@ -1740,6 +1753,7 @@ int main(void) {
       status_watch_goes_on_until_it_is_interrupted,
       names_cannot_write_to_the_terminal_what_it_would_obey,
       status_check_fails_without_a_live_worker,
+      status_check_never_searches_all_keys,
       a_full_disk_is_an_error,
       a_wait_survives_an_outage_of_redis,
   };
