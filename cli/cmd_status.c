@@ -52,6 +52,7 @@ static int widest(struct json_object *array, const char *title) {
 
 static void print_running(struct json_object *worker, FILE *out) {
   struct json_object *running = json_object_object_get(worker, "running");
+  const bool has_told = has(worker, "pid") || has(worker, "executors") || has(worker, "busy");
   char span[WHEN_TEXT_SIZE];
   for (size_t i = 0; running && i < json_object_array_length(running); i++) {
     struct json_object *job = json_object_array_get_idx(running, i);
@@ -59,7 +60,7 @@ static void print_running(struct json_object *worker, FILE *out) {
     if (has(job, "for_ms"))
       fprintf(out, "for %s", when_span(get_int(job, "for_ms"), span));
     else
-      fputs(get_int(worker, "lease_ms") > 0 ? "just claimed" : "orphaned", out);
+      fputs(get_int(worker, "lease_ms") <= 0 ? "orphaned" : has_told ? "just claimed" : "claimed", out);
     if (get_int(job, "attempt") > 1) fprintf(out, ", attempt %" PRId64, get_int(job, "attempt"));
     putc('\n', out);
   }
