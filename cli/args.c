@@ -187,7 +187,7 @@ static int check_operands(const struct args *args) {
   if (command->max_operands == 0)
     cli_error("isoq %s takes no operands, but there is \"%s\"", command->name, extra);
   else
-    cli_error("isoq %s takes one %s; \"%s\" is one too many", command->name, command->operand, extra);
+    cli_error("isoq %s takes %s; \"%s\" is one too many", command->name, command->operand, extra);
   return -EINVAL;
 }
 

@@ -34,13 +34,19 @@ int cli_load_config(struct cli *cli);
 /* The script's file for messages; NULL where there is none (-e, standard input). */
 const char *cli_script_name(const struct cli *cli);
 
-/* The one queue that a command is about; NULL, with a message, where several are configured. */
-const char *cli_one_queue(const struct cli *cli);
+/* The one queue that a command is about; NULL, with a message, where several are configured. `why` begins it:
+ * "a job goes to one queue". */
+const char *cli_one_queue(const struct cli *cli, const char *why);
+
+/* "timeout" for OPTION_TIMEOUT. */
+const char *cli_option_name(enum option_id option);
 
 int cmd_run(struct cli *cli);
 int cmd_worker(struct cli *cli);
 int cmd_submit(struct cli *cli);
 int cmd_result(struct cli *cli);
+int cmd_cancel(struct cli *cli);
+int cmd_dead(struct cli *cli);
 int cmd_status(struct cli *cli);
 int cmd_config(struct cli *cli);
 int cmd_help(struct cli *cli);

@@ -22,7 +22,7 @@ const struct command commands[] = {
     {.name = "run",
      .bit = RUN,
      .max_operands = 1,
-     .operand = "FILE",
+     .operand = "one FILE",
      .usage = "run [FILE|-] [-e CODE] [--input JSON] [--timeout MS] [--memory MB] [--json]",
      .summary = "run a script here, as a worker would; no Redis needed",
      .about =
@@ -57,24 +57,42 @@ const struct command commands[] = {
     {.name = "submit",
      .bit = SUBMIT,
      .max_operands = 1,
-     .operand = "FILE",
-     .usage = "submit [FILE|-] [-e CODE] [--id ID] [--input JSON] [--wait[=SECONDS]] [--json]",
-     .summary = "push a job to a queue; prints its id, or waits for the result",
+     .operand = "one FILE",
+     .usage =
+         "submit [FILE|-] [-e CODE] [--id ID] [--input JSON] [--delay MS] [--attempts N] [--wait[=SECONDS]] "
+         "[--json]\n"
+         "       isoq submit --jobs FILE|- [--json]",
+     .summary = "push a job to a queue, or many; prints the id, or waits for the result",
      .about = "The job is checked here, under this machine's settings, before it is pushed. Without --wait "
               "the id is "
               "printed;\nwith it, the result is taken from Redis and printed as isoq run would. Ctrl-C while "
               "waiting "
-              "leaves the job alone.\n",
-     .status = JOB_STATUS "  3  no Redis, or no result in time\n  130  interrupted while waiting\n",
-     .examples = {{"push, and read the result later:",
-                   "id=$(isoq submit report.js) && isoq result \"$id\" --wait"},
-                  {"push and wait:",
-                   "isoq submit -e 'input.a + input.b' --input '{\"a\":1,\"b\":2}' --wait"}},
+              "leaves the job alone.\n\n"
+              "An id that is known (its job waits, runs, or has a result that Redis still keeps) is not "
+              "queued again; "
+              "submit\nsays so, and --wait then shows the result of the first one. So a submission may be "
+              "repeated "
+              "safely.\n\n"
+              "--jobs submits many: each line is a job with the fields of queue/PROTOCOL.md, such as "
+              "{\"id\":\"a1\","
+              "\"code\":\"2 + 2\"};\none without an id gets one. Every line is queued whole or not at all. "
+              "Ids go to "
+              "stdout, one a line (--json:\nan object a line), what is wrong to stderr as FILE:LINE: and "
+              "why, then the "
+              "sum.\n",
+     .status = JOB_STATUS "  3  no Redis, or no result in time\n  130  interrupted while waiting\n"
+                          "  With --jobs: 0 every line was accepted or known; 1 some were not; 2 wrong "
+                          "usage, or the file cannot be "
+                          "read;\n  3 no Redis, or it went away: the last line that it confirmed is said.\n",
+     .examples =
+         {{"push, and read the result later:", "id=$(isoq submit report.js) && isoq result \"$id\" --wait"},
+          {"ten seconds from now, and three times if it fails:",
+           "isoq submit -e 'input.a + input.b' --input '{\"a\":1,\"b\":2}' --delay 10000 --attempts 3"}},
      .run = cmd_submit},
     {.name = "result",
      .bit = RESULT,
      .max_operands = 1,
-     .operand = "ID",
+     .operand = "one ID",
      .usage = "result ID [--wait[=SECONDS]] [--json]",
      .summary = "print the result of a job",
      .about =
@@ -84,19 +102,63 @@ const struct command commands[] = {
      .examples = {{"as JSON, for jq:", "isoq result 0190-example --json | jq .execution_time_ms"},
                   {"wait for up to a minute:", "isoq result 0190-example --wait=60"}},
      .run = cmd_result},
+    {.name = "cancel",
+     .bit = CANCEL,
+     .max_operands = 1,
+     .operand = "one ID",
+     .usage = "cancel ID [--json]",
+     .summary = "stop a job, or take it out of its queue",
+     .about = "A job that waits, or is delayed, is taken out of the queue. One that a worker has is stopped "
+              "there, "
+              "which keeps what\nit has printed. Either way its result has the status cancelled, so whoever "
+              "waits for "
+              "it hears of it. Every queue of\nthe queue setting is looked at, in order.\n",
+     .status = "  0  it is cancelled\n"
+               "  1  nothing to cancel: there is no such job, or it has a result already\n"
+               "  2  wrong usage or configuration\n"
+               "  3  no Redis, or the worker that has the job did not answer\n",
+     .examples = {{"by the id that isoq submit printed:", "isoq cancel 0190-example"},
+                  {"where it was:", "isoq cancel 0190-example --json | jq -r .was"}},
+     .run = cmd_cancel},
+    {.name = "dead",
+     .bit = DEAD,
+     .max_operands = 2,
+     .operand = "an action and one number",
+     .usage = "dead [list|show N|retry N|retry all|purge] [--json]",
+     .summary = "look at dead letters, queue their jobs again, or delete them",
+     .about = "A dead letter is a job whose end somebody should look at: it was invalid, it cost too many "
+              "workers, "
+              "or its result\ncould not be published; the reason is in it. Number 1 is the newest, so "
+              "numbers grow "
+              "as letters are added.\n\n"
+              "  list       number, age, id and reason of each (--json: the letters, one a line)\n"
+              "  show N     one letter: the job as it was, the reason, the result (--json: the letter)\n"
+              "  retry N    queue its job again, as its producer wrote it; the letter and the old result go\n"
+              "  retry all  the same for each, the oldest first\n"
+              "  purge      delete them all; asks on a terminal, and needs --yes elsewhere\n",
+     .status = "  0  done\n"
+               "  1  there is no such letter, some could not be queued again, or purge was not confirmed\n"
+               "  2  wrong usage or configuration\n"
+               "  3  no Redis\n",
+     .examples = {{"what went wrong lately:", "isoq dead list"},
+                  {"the ids of all of them:", "isoq dead list --json | jq -r .result.id"}},
+     .run = cmd_dead},
     {.name = "status",
      .bit = STATUS,
      .max_operands = 0,
-     .usage = "status [--check] [--json]",
+     .usage = "status [--check] [--watch[=SECONDS]] [--json]",
      .summary = "show queues, workers and counters",
-     .about = "For every queue of the queue setting: waiting jobs, dead letters, counters, and the workers "
-              "with the "
-              "jobs that each\nholds and what is left of its lease.\n",
+     .about = "For every queue of the queue setting: jobs that wait, are delayed or claimed, and dead "
+              "letters; for how "
+              "long the\noldest has waited; counters; and the workers, with what is left of their leases, "
+              "and the jobs "
+              "that each one runs.\nWhat a worker says of itself is as old as its last lease "
+              "renewal.\n--check asks Redis for less: it leaves out what the workers run.\n",
      .status = "  0  Redis answers (with --check: and every queue has a live worker)\n"
                "  1  with --check: a queue has no live worker\n"
                "  2  wrong usage or configuration\n"
                "  3  no Redis\n",
-     .examples = {{"two queues:", "isoq status --queue high,default"},
+     .examples = {{"two queues, again and again:", "isoq status --queue high,default --watch"},
                   {"a container's health check:", "isoq status --check"}},
      .run = cmd_status},
     {.name = "config",
@@ -112,7 +174,7 @@ const struct command commands[] = {
     {.name = "help",
      .bit = HELP,
      .max_operands = 1,
-     .operand = "COMMAND",
+     .operand = "one COMMAND",
      .usage = "help [COMMAND]",
      .summary = "explain isoq, or one command",
      .about = "isoq COMMAND --help prints the same.\n",

@@ -12,17 +12,19 @@ enum command_bit {
   WORKER = 1 << 1,
   SUBMIT = 1 << 2,
   RESULT = 1 << 3,
-  STATUS = 1 << 4,
-  CONFIG = 1 << 5,
-  HELP = 1 << 6,
-  ALL = (1 << 7) - 1,
+  CANCEL = 1 << 4,
+  DEAD = 1 << 5,
+  STATUS = 1 << 6,
+  CONFIG = 1 << 7,
+  HELP = 1 << 8,
+  ALL = (1 << 9) - 1,
 };
 
 struct command {
   const char *name;
   enum command_bit bit;
   size_t max_operands;
-  const char *operand;        /* what the operand is, for messages: "FILE" */
+  const char *operand;        /* what it takes, for messages: "one FILE" */
   const char *usage;          /* after "isoq " */
   const char *summary;        /* one line, no full stop */
   const char *about;          /* paragraphs */

@@ -51,12 +51,15 @@ int cli_load_config(struct cli *cli) {
   return rc ? CLI_USAGE : CLI_OK;
 }
 
-const char *cli_one_queue(const struct cli *cli) {
+const char *cli_one_queue(const struct cli *cli, const char *why) {
   const struct config_list *queues = &cli->config.queue;
   if (queues->count == 1) return queues->items[0];
-  cli_error("a job goes to one queue, but %zu are configured: say which with --queue %s", queues->count,
-            queues->items[0]);
+  cli_error("%s, but %zu are configured: say which with --queue %s", why, queues->count, queues->items[0]);
   return NULL;
+}
+
+const char *cli_option_name(enum option_id option) {
+  return option_rows[option].name;
 }
 
 const char *cli_script_name(const struct cli *cli) {

@@ -3,9 +3,7 @@
  * written to, in the order they were written, then the value on stdout, then, for a failure, one line of what
  * and where on stderr.
  *
- * Everything in a result may be chosen by a script that nobody trusts. On a terminal its control characters
- * are made visible, so that looking at a result cannot retitle, clear or type into the terminal; a pipe gets
- * the bytes as they are.
+ * Everything in a result may be chosen by a script that nobody trusts, so it is written by terminal_write().
  */
 #include "cli/print.h"
 
@@ -17,6 +15,7 @@
 #include "cli/cli.h"
 #include "cli/excerpt.h"
 #include "cli/json_indent.h"
+#include "cli/terminal.h"
 #include "engine/status.h"
 
 #define PARSE_DEPTH (JOB_DEPTH_MAX + 8) /* metadata is the deepest part */
@@ -25,33 +24,6 @@ struct text {
   const char *data;
   size_t len;
 };
-
-static bool has_colour(FILE *stream) {
-  const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-  return isatty(fileno(stream)) && !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
-}
-
-/* Length of a control character (C0 but tab and newline, DEL, or C1 as UTF-8) at text, else 0. */
-static size_t control_len(const char *text, size_t len) {
-  unsigned char c = (unsigned char)text[0];
-  if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f) return 1;
-  return len > 1 && c == 0xC2 && (unsigned char)text[1] < 0xA0 ? 2 : 0;
-}
-
-static void write_text(FILE *stream, const char *text, size_t len) {
-  if (!isatty(fileno(stream))) {
-    fwrite(text, 1, len, stream);
-    return;
-  }
-  for (size_t at = 0; at < len;) {
-    size_t control = control_len(text + at, len - at);
-    if (control)
-      fprintf(stream, "\\x%02x", (unsigned char)text[at + control - 1]);
-    else
-      putc(text[at], stream);
-    at += control ? control : 1;
-  }
-}
 
 static struct text get_text(struct json_object *object, const char *name) {
   struct json_object *value;
@@ -100,14 +72,14 @@ static void print_console(struct json_object *result) {
     if (rest->len < line.len + 1 || (line.len && memcmp(rest->data, line.data, line.len) != 0) ||
         rest->data[line.len] != '\n')
       break;
-    write_text(streams[stream], rest->data, line.len + 1);
+    terminal_write(streams[stream], rest->data, line.len + 1);
     fflush(streams[stream]);
     rest->data += line.len + 1;
     rest->len -= line.len + 1;
   }
   for (int stream = 0; stream < 2; stream++) {
     if (texts[stream].len == 0) continue;
-    write_text(streams[stream], texts[stream].data, texts[stream].len);
+    terminal_write(streams[stream], texts[stream].data, texts[stream].len);
     if (texts[stream].data[texts[stream].len - 1] != '\n') putc('\n', streams[stream]);
     fflush(streams[stream]);
   }
@@ -117,7 +89,7 @@ static void print_value(struct json_object *result) {
   struct text value = get_text(result, "result"), type = get_text(result, "result_type");
   if (!value.data) return;
   if (isatty(STDOUT_FILENO)) {
-    bool colour = has_colour(stdout);
+    bool colour = terminal_has_colour(stdout);
     fprintf(stdout, "%s→%s ", colour ? "\033[2m" : "", colour ? "\033[0m" : "");
   }
   bool is_json = type.data && (strcmp(type.data, "object") == 0 || strcmp(type.data, "array") == 0);
@@ -128,7 +100,7 @@ static void print_value(struct json_object *result) {
     json_indent(value.data, value.len, memory);
     if (fclose(memory) == 0) value = (struct text){indented, indented_len};
   }
-  write_text(stdout, value.data, value.len);
+  terminal_write(stdout, value.data, value.len);
   putc('\n', stdout);
   free(indented);
   fflush(stdout);
@@ -165,11 +137,11 @@ static void print_place(const struct print_options *options, struct json_object 
 static void print_failure(const struct print_options *options, struct json_object *result) {
   struct text status = get_text(result, "status"), before = get_text(result, "stderr");
   struct json_object *error = get_object(result, "error", json_type_object);
-  bool colour = has_colour(stderr);
+  bool colour = terminal_has_colour(stderr);
   size_t len = 0;
 
   fprintf(stderr, "isoq: %s", colour ? "\033[1;31m" : "");
-  write_text(stderr, status.data ? status.data : "failed", status.data ? status.len : strlen("failed"));
+  terminal_write(stderr, status.data ? status.data : "failed", status.data ? status.len : strlen("failed"));
   fputs(colour ? "\033[0m" : "", stderr);
   if (!error) {
     putc('\n', stderr);
@@ -178,7 +150,7 @@ static void print_failure(const struct print_options *options, struct json_objec
   char *line = error_line(error, &len);
   if (line && len > 0 && !(before.len && memmem(before.data, before.len, line, len))) {
     fputs(": ", stderr);
-    write_text(stderr, line, len);
+    terminal_write(stderr, line, len);
   }
   free(line);
   print_place(options, error);

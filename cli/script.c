@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/when.h"
 #include "queue/json_text.h"
 #include "queue/utf8.h"
 #include "worker/settings.h"
@@ -215,10 +216,37 @@ static int put_string(const char *flag, const char *name, const char *text, size
   return CLI_OK;
 }
 
+static int put_time(struct cli *cli, enum option_id option, const char *flag, const char *field, FILE *out) {
+  const char *value = cli->args.value[option], *problem;
+  int64_t ms;
+
+  if (!value) return CLI_OK;
+  if (when_parse(value, &ms, &problem)) {
+    cli_error("%s: \"%s\" is not valid, %s; give it in " WHEN_FORMS, flag, value, problem);
+    return CLI_USAGE;
+  }
+  fprintf(out, ",\"%s\":%" PRId64, field, ms);
+  return CLI_OK;
+}
+
+/* When, and how often. */
+static int put_schedule(struct cli *cli, const struct job_limits *limits, FILE *out) {
+  if (args_has(&cli->args, OPTION_DELAY) && args_has(&cli->args, OPTION_RUN_AT)) {
+    cli_error("--delay and --run-at: give one of the two");
+    return CLI_USAGE;
+  }
+  int status = put_number(cli, OPTION_ATTEMPTS, "--attempts", "max_attempts", "", &limits->max_attempts, out);
+  if (!status)
+    status = put_number(cli, OPTION_BACKOFF, "--backoff", "backoff_ms", " ms", &limits->backoff_ms, out);
+  if (!status) status = put_number(cli, OPTION_DELAY, "--delay", "delay_ms", " ms", &limits->delay_ms, out);
+  if (!status) status = put_time(cli, OPTION_RUN_AT, "--run-at", "run_at_ms", out);
+  return status;
+}
+
 static int put_fields(struct cli *cli, const char *id, const struct script *script, FILE *out) {
   struct job_limits limits;
   const struct job_limit seed = {0, 0, INT64_MAX};
-  const char *tenant = cli->args.value[OPTION_TENANT];
+  const char *tenant = cli->args.value[OPTION_TENANT], *isolation = cli->args.value[OPTION_ISOLATION];
 
   settings_job_limits(&cli->config, &limits);
   putc('{', out);
@@ -236,11 +264,16 @@ static int put_fields(struct cli *cli, const char *id, const struct script *scri
                         &limits.max_output_bytes, out);
   if (!status)
     status = put_number(cli, OPTION_REPLY_TTL, "--reply-ttl", "reply_ttl_s", " s", &limits.reply_ttl_s, out);
+  if (!status) status = put_schedule(cli, &limits, out);
   if (!status) status = put_number(cli, OPTION_SEED, "--seed", "seed", "", &seed, out);
   if (!status && args_has(&cli->args, OPTION_NO_CAPTURE)) fputs(",\"capture_console\":false", out);
   if (!status && tenant) {
     putc(',', out);
     status = put_string("--tenant", "tenant", tenant, strlen(tenant), out);
+  }
+  if (!status && isolation) {
+    putc(',', out);
+    status = put_string("--isolation", "isolation", isolation, strlen(isolation), out);
   }
   if (!status) status = put_json(cli, OPTION_METADATA, "--metadata", "metadata", out);
   putc('}', out);

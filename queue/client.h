@@ -7,6 +7,7 @@
  *     settle.c   settles, give-backs and the leave, kept until Redis confirms them
  *     reap.c     jobs of dead workers
  *     promote.c  delayed jobs that are due
+ *     cancel.c   what to stop
  */
 #ifndef ISOQ_QUEUE_CLIENT_H
 #define ISOQ_QUEUE_CLIENT_H
@@ -83,6 +84,9 @@ struct queue_client {
   struct queue_callbacks callbacks;
 
   struct conn *command;
+  struct conn *subscriber; /* NULL: the owner does not want to hear of cancels */
+  const char *channels[QUEUES_MAX];
+  bool deaf_to_cancels;
   struct scripts scripts;
   struct queue_slot slots[QUEUES_MAX];
   size_t slot_count;
@@ -151,6 +155,9 @@ void promote_start(struct queue_client *client);
 void promote_stop(struct queue_client *client);
 /* There is something new in `delayed`. */
 void promote_soon(struct queue_slot *slot);
+
+/* cancel.c */
+int cancel_init(struct queue_client *client);
 
 /* reap.c */
 int reap_init(struct queue_client *client);

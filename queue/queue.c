@@ -196,7 +196,7 @@ static int client_init(struct queue_client *client) {
     const int r = slot_init(client, options->queues[i]);
     if (r < 0) return r;
   }
-  if (lease_init(client) < 0 || reap_init(client) < 0) return -ENOMEM;
+  if (lease_init(client) < 0 || reap_init(client) < 0 || cancel_init(client) < 0) return -ENOMEM;
   const struct conn_options conn = {.base = client->base,
                                     .url = options->url,
                                     .name = client->worker,
@@ -229,6 +229,7 @@ int queue_client_new(struct event_base *base, const struct queue_options *option
 void queue_client_free(struct queue_client *client) {
   if (!client) return;
   conn_free(client->command);
+  conn_free(client->subscriber);
   for (size_t i = 0; i < client->slot_count; i++) {
     struct queue_slot *slot = &client->slots[i];
     conn_free(slot->blocking);

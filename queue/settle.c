@@ -312,9 +312,9 @@ static int64_t ttl_ms(const struct queue_client *client, const struct job *job) 
   return (int64_t)s * 1000;
 }
 
-/* New for each claim that ends. */
-static void make_token(struct queue_client *client, char *out, size_t size) {
-  snprintf(out, size, "%s:%" PRIu64, client->worker, ++client->claims_settled);
+/* New for each claim that ends; `how` is for whoever looks at done:<id>. */
+static void make_token(struct queue_client *client, const char *how, char *out, size_t size) {
+  snprintf(out, size, "%s:%" PRIu64 ":%s", client->worker, ++client->claims_settled, how);
 }
 
 static int settle_in(struct queue_slot *slot, const struct job *job, const char *json, size_t json_len,
@@ -325,7 +325,7 @@ static int settle_in(struct queue_slot *slot, const struct job *job, const char 
   settle->json = malloc(json_len + 1);
   settle->status = strdup(status);
   settle->ttl_ms = ttl_ms(client, job);
-  make_token(client, settle->token, sizeof settle->token);
+  make_token(client, status, settle->token, sizeof settle->token);
   if (job->note_len && !(settle->original = job_payload_original(job, &settle->original_len))) goto fail;
   if (job->id[0] && !(settle->id = strdup(job->id))) goto fail;
   if (job->id[0] && !(settle->done_key = key_done(client->prefix, slot->name, job->id))) goto fail;
@@ -362,7 +362,7 @@ int queue_defer(struct queue_client *client, const struct job *job, const struct
   if (!slot) return -EINVAL;
   struct settle *settle = settle_new(slot, SETTLE_DEFER, job->payload, job->payload_len, done, ctx);
   if (!settle) return -ENOMEM;
-  make_token(client, token, sizeof token);
+  make_token(client, deferral->retry ? "retry" : "delay", token, sizeof token);
   const struct job_note note = {
       .deaths = job->deaths, .attempt = deferral->attempt, .delayed = true, .token = token};
   settle->noted = job_payload_noted(job, &note, &settle->noted_len);

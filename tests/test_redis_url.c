@@ -59,6 +59,45 @@ START_TEST(test_right_ones) {
 }
 END_TEST
 
+START_TEST(test_sentinel_addresses) {
+  struct redis_url url;
+  char error[256] = "";
+  const char *text = "redis-sentinel://u:secret%2C1@a,b.c:7,[::1]:8,[::2]/my-master_1.x/3"
+                     "?sentinel_user=s%40u&sentinel_password=secret%262";
+  ck_assert_msg(redis_url_parse(text, &url, error, sizeof error) == 0, "%s", error);
+  ck_assert_str_eq(url.display, "redis-sentinel://u@a:26379,b.c:7,[::1]:8,[::2]:26379/my-master_1.x/3");
+  ck_assert_ptr_null(url.host);
+  ck_assert_str_eq(url.master_name, "my-master_1.x");
+  ck_assert_str_eq(url.user, "u");
+  ck_assert_str_eq(url.password, "secret,1");
+  ck_assert_int_eq(url.db, 3);
+  static const struct {
+    const char *host;
+    int port;
+    const char *display;
+  } wanted[] = {{"a", 26379, "sentinel a:26379"},
+                {"b.c", 7, "sentinel b.c:7"},
+                {"::1", 8, "sentinel [::1]:8"},
+                {"::2", 26379, "sentinel [::2]:26379"}};
+  ck_assert_uint_eq(url.sentinel_count, COUNT(wanted));
+  for (size_t i = 0; i < COUNT(wanted); i++) {
+    ck_assert_str_eq(url.sentinels[i].host, wanted[i].host);
+    ck_assert_int_eq(url.sentinels[i].port, wanted[i].port);
+    ck_assert_str_eq(url.sentinels[i].display, wanted[i].display);
+    ck_assert_str_eq(url.sentinels[i].user, "s@u");
+    ck_assert_str_eq(url.sentinels[i].password, "secret&2");
+    ck_assert(!url.sentinels[i].tls && !url.sentinels[i].master_name);
+  }
+  redis_url_free(&url);
+  ck_assert_int_eq(
+      redis_url_parse("Redis-Sentinel://:secret@h/m/?sentinel_password=p", &url, error, sizeof error), 0);
+  ck_assert_str_eq(url.display, "redis-sentinel://h:26379/m/0");
+  ck_assert_str_eq(url.sentinels[0].password, "p");
+  ck_assert_ptr_null(url.sentinels[0].user);
+  redis_url_free(&url);
+}
+END_TEST
+
 START_TEST(test_wrong_ones_show_a_right_one) {
   static const struct {
     const char *url, *error;
@@ -88,6 +127,28 @@ START_TEST(test_wrong_ones_show_a_right_one) {
       {"redis://h h", "a blank or a bracket in the host"},
       {"redis://h[0", "a blank or a bracket in the host"},
       {"redis://u:@h", "a user without a password; write redis://USER:PASSWORD@host"},
+      {"redis://a,b", "more than one host; for the Sentinels of a server write redis-sentinel://"},
+      {"redis-sentinel://", "no host, or an empty one in the list; write redis-sentinel://host1:26379"},
+      {"redis-sentinel:///m", "no host, or an empty one"},
+      {"redis-sentinel://a,,b/m", "no host, or an empty one"},
+      {"redis-sentinel://:secret@a,/m", "no host, or an empty one"},
+      {"redis-sentinel://a,[::1/m", "no ] after the IPv6 address"},
+      {"redis-sentinel://a,::1/m", "more than one colon"},
+      {"redis-sentinel://a:0/m", "the port of a Sentinel is no number from 1 to 65535"},
+      {"redis-sentinel://a,b:65536/m", "the port of a Sentinel is no number"},
+      {"redis-sentinel://a,b c/m", "a blank or a bracket in the host"},
+      {"redis-sentinel://a", "no master name after the Sentinels"},
+      {"redis-sentinel://:secret@a/", "no master name"},
+      {"redis-sentinel://a//0", "no master name"},
+      {"redis-sentinel://a/m/x", "the database after the master name is not a number"},
+      {"redis-sentinel://a/m/0/1", "the database after the master name is not a number"},
+      {"redis-sentinel://a/my%20master", "a master name has letters, digits"},
+      {"redis-sentinel://secret@a/m", "a user without a password"},
+      {"redis-sentinel://a/m?db=1", "known ones are sentinel_user and sentinel_password"},
+      {"redis-sentinel://a/m?secret", "a ? parameter without ="},
+      {"redis-sentinel://a/m?sentinel_user=u", "a sentinel_user without a sentinel_password"},
+      {"redis-sentinel://a/m?sentinel_password=secret%4", "a % in the user or password"},
+      {"redis-sentinel://1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17/m", "more than 16 Sentinels"},
       {"unix://run/redis.sock", "no absolute path; write unix:///run/redis/redis.sock?db=0"},
       {"unix:///", "no absolute path"},
       {"unix:///a?db=x", "db is not a number"},
@@ -96,6 +157,8 @@ START_TEST(test_wrong_ones_show_a_right_one) {
       {"unix:///a?user=u", "a user without a password"},
 #ifndef ISOQ_HAVE_TLS
       {"rediss://h", "rediss:// needs TLS, and this isoq was built with a hiredis that has none"},
+      {"rediss-sentinel://h/m",
+       "rediss-sentinel:// needs TLS, and this isoq was built with a hiredis that has none"},
 #endif
   };
   for (size_t i = 0; i < COUNT(cases); i++) {
@@ -181,6 +244,7 @@ int main(void) {
   TCase *tc = tcase_create("redis_url");
   tcase_set_timeout(tc, 30);
   tcase_add_test(tc, test_right_ones);
+  tcase_add_test(tc, test_sentinel_addresses);
   tcase_add_test(tc, test_wrong_ones_show_a_right_one);
   tcase_add_test(tc, test_connecting);
   tcase_add_test(tc, test_password);

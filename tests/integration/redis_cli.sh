@@ -153,6 +153,28 @@ while read -r length; do [ "$length" = 1 ] && once=$((once + 1)); done < <(
 check '1,000 replies, each once' "$once" 1000
 check 'and it is their own result' "$(field "$(reply n777)" result)" 1554
 
+# --- isoq cancel: a waiting job, a delayed one, running ones, an unknown one
+push '{"id":"endless","code":"console.log(\"printed\"); for (;;);","timeout_ms":60000}'
+until_true 30 something_is_claimed
+check 'cancel of a running job says so' "$("$isoq" cancel endless 2>&1)" 'cancelled endless (running)'
+answer=$(reply endless)
+check 'its status' "$(field "$answer" status)" cancelled
+contains 'what it printed is kept' "$(field "$answer" console_output)" printed
+push '{"id":"asleep","code":"await new Promise(r => setTimeout(r, 60000))","timeout_ms":90000}'
+until_true 30 something_is_claimed
+check 'cancel of a job that waits for a timer' "$("$isoq" cancel asleep 2>&1)" 'cancelled asleep (running)'
+check 'its status' "$(field "$(reply asleep)" status)" cancelled
+push '{"id":"later","code":"1","delay_ms":3600000}'
+delayed_is() { [ "$(r ZCARD 'isoq:{default}:delayed')" = "$1" ]; }
+until_true 30 delayed_is 1
+check 'cancel of a delayed job' "$("$isoq" cancel later 2>&1)" 'cancelled later (delayed)'
+check 'its status' "$(field "$(reply later)" status)" cancelled
+check 'it is delayed no more' "$(r ZCARD 'isoq:{default}:delayed')" 0
+status=0
+answer=$("$isoq" cancel nobody 2>&1) || status=$?
+contains 'cancel of an unknown job says so' "$answer" 'nobody'
+check 'and fails' "$status" 1
+
 # --- death of an executor: a crashed result
 push '{"id":"victim","code":"console.log(\"started\"); while(true){}","timeout_ms":60000}'
 executor_of_busy_job() {

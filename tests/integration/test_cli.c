@@ -3,12 +3,16 @@
  * here; what a worker would have published is put on the reply key as it would do it.
  */
 #include <check.h>
+#include <fcntl.h>
 #include <hiredis/hiredis.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,6 +44,13 @@ static void set_up(void) {
 static void tear_down(void) {
   program_free(&program);
   redisFree(redis);
+}
+
+/* For a test that ends its server: the others' one must not be a child of this process, which ends with the test. */
+static void use_own_server(void) {
+  redisFree(redis);
+  start_server();
+  redis = redis_server_connect(&server);
 }
 
 /* --- running isoq --- */
@@ -145,14 +156,14 @@ static void wait_for_blocked_client(void) {
 /* --- usage --- */
 
 START_TEST(an_unknown_command_is_named_with_those_that_exist) {
-  static const char *const later[] = {"cancel", "replay", "dead", "inspect"};
+  static const char *const later[] = {"replay", "inspect"};
   for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
     char says[64];
     snprintf(says, sizeof says, "unknown command \"%s\"", later[i]);
     ISOQ(later[i]);
     EXITS(2);
     SAYS(says);
-    SAYS("run, worker, submit, result, status, config and help");
+    SAYS("run, worker, submit, result, cancel, dead, status, config and help");
     OUT_IS("");
   }
   ISOQ("statsu");
@@ -198,6 +209,31 @@ START_TEST(usage_errors_name_the_option) {
       {{"result", "a b"}, "\"a b\" is not a job's id"},
       {{"worker", "now"}, "isoq worker takes no operands, but there is \"now\""},
       {{"help", "me"}, "unknown command \"me\""},
+      {{"submit", "-e1", "--delay", "-1"}, "--delay: \"-1\""},
+      {{"submit", "-e1", "--attempts", "0"}, "--attempts: \"0\" is not valid; a whole number, 1 to 25"},
+      {{"submit", "-e1", "--delay=1", "--run-at=2030-01-01T00:00Z"}, "give one of the two"},
+      {{"submit", "-e1", "--run-at", "2030-01-01T00:00"}, "it has no time zone"},
+      {{"submit", "-e1", "--run-at", "2030-02-30T00:00Z"}, "there is no such day"},
+      {{"submit", "-e1", "--run-at", "1893456000"}, "are these seconds?"},
+      {{"submit", "-e1", "--run-at", "tomorrow"}, "give it in ms since 1970, or as 2030-01-31T08:30:00Z"},
+      {{"submit", "-e1", "--isolation", "no"}, "isolation: \"no\" is not \"isolate\" or \"process\""},
+      {{"submit", "--jobs", "/nonexistent"}, "--jobs: cannot read /nonexistent: No such file"},
+      {{"submit", "--jobs", "-", "--wait"}, "there is no one result to --wait for"},
+      {{"submit", "--jobs", "-", "-e1"}, "--jobs and --eval: each line is a whole job"},
+      {{"submit", "--jobs", "-", "--id", "a"}, "--jobs and --id: each line is a whole job"},
+      {{"submit", "--jobs", "-", "a.js"}, "so there is no script besides"},
+      {{"cancel"}, "isoq cancel ID"},
+      {{"cancel", "a b"}, "\"a b\" is not a job's id"},
+      {{"cancel", "a", "b"}, "isoq cancel takes one ID; \"b\" is one too many"},
+      {{"dead", "shwo"}, "There are list, show N, retry N, retry all and purge"},
+      {{"dead", "list", "1"}, "isoq dead list takes nothing more, but there is \"1\""},
+      {{"dead", "show"}, "isoq dead show which?"},
+      {{"dead", "show", "0"}, "\"0\" is no number of a dead letter; 1 is the newest"},
+      {{"dead", "show", "all"}, "\"all\" is no number"},
+      {{"dead", "retry", "1", "2"}, "\"2\" is one too many"},
+      {{"dead", "retry", "1", "--queue", "a,b"}, "--queue a"},
+      {{"status", "--watch", "--check"}, "give one of the two"},
+      {{"status", "--watch=0"}, "--watch: \"0\""},
       {{"config", "--config", "/nonexistent.conf"}, "/nonexistent.conf: No such file"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -224,7 +260,8 @@ START_TEST(without_a_command_the_overview_goes_to_stderr) {
 END_TEST
 
 START_TEST(help_goes_to_stdout_and_each_command_has_it) {
-  static const char *const commands[] = {"run", "worker", "submit", "result", "status", "config", "help"};
+  static const char *const commands[] = {"run",  "worker", "submit", "result", "cancel",
+                                         "dead", "status", "config", "help"};
   ISOQ("--help");
   EXITS(0);
   for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
@@ -306,11 +343,10 @@ END_TEST
 /* --- no Redis --- */
 
 START_TEST(without_redis_every_command_says_where_and_what_to_do) {
-  static const char *const commands[][4] = {{"submit", "-e", "1"},
-                                            {"result", "j1"},
-                                            {"result", "j1", "--wait=5"},
-                                            {"status"},
-                                            {"status", "--check"}};
+  static const char *const commands[][4] = {
+      {"submit", "-e", "1"},     {"result", "j1"}, {"result", "j1", "--wait=5"},
+      {"submit", "--jobs", "-"}, {"cancel", "j1"}, {"dead"},
+      {"dead", "retry", "1"},    {"status"},       {"status", "--check"}};
   for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
     program.environment = (const char *const[]){"ISOQ_REDIS_URL=redis://user:secret@127.0.0.1:1/0", NULL};
     start_isoq(commands[i]);
@@ -397,7 +433,7 @@ START_TEST(submit_makes_ids_that_sort_by_time) {
   ISOQ("submit", "-e", "1");
   ck_assert_str_ne(first, program.out);
   ISOQ("submit", "-e", "1", "--json", "--id", "j1");
-  OUT_IS("{\"id\":\"j1\",\"queue\":\"default\"}\n");
+  OUT_IS("{\"id\":\"j1\",\"queue\":\"default\",\"status\":\"queued\"}\n");
 }
 END_TEST
 
@@ -468,12 +504,336 @@ START_TEST(submit_warns_where_no_worker_serves) {
 }
 END_TEST
 
-START_TEST(an_id_that_has_a_result_is_not_pushed_again) {
+START_TEST(an_id_that_has_a_result_is_not_queued_again) {
   freeReplyObject(ask("SET isoq:{default}:done:j1 1"));
   ISOQ("submit", "-e", "1", "--id", "j1");
-  EXITS(2);
-  SAYS("isoq result j1");
+  EXITS(0);
+  OUT_IS("j1\n");
+  SAYS("job \"j1\" is known already (has a result): not queued again");
   ck_assert_int_eq(ask_number("LLEN", "isoq:{default}:jobs"), 0);
+  ck_assert_int_eq(ask_number("HLEN", "isoq:{default}:submitted"), 0);
+}
+END_TEST
+
+START_TEST(an_id_that_waits_is_not_queued_again) {
+  ISOQ("submit", "-e", "1", "--id", "j1");
+  EXITS(0);
+  ISOQ("submit", "-e", "2", "--id", "j1", "--json");
+  EXITS(0);
+  OUT_IS("{\"id\":\"j1\",\"queue\":\"default\",\"status\":\"known\"}\n");
+  SAYS("job \"j1\" is known already (waiting since ");
+  char *job = waiting_job("isoq:{default}:jobs");
+  ck_assert_str_eq(job, "{\"id\":\"j1\",\"code\":\"1\"}");
+  free(job);
+  ISOQ("submit", "-e", "2", "--id", "j1", "--queue", "other"); /* ids are those of a queue */
+  SAYS("no worker serves queue other");
+  free(waiting_job("isoq:{other}:jobs"));
+}
+END_TEST
+
+START_TEST(submit_wait_with_a_known_id_shows_the_first_ones_result_and_leaves_it) {
+  ISOQ("submit", "-e", "1", "--id", "j1");
+  start_isoq((const char *const[]){"submit", "-e", "2", "--id", "j1", "--wait=30", "--json", NULL});
+  wait_for_blocked_client();
+  publish("isoq:{default}:reply:j1", RESULT_OK);
+  ck_assert_int_eq(program_finish(&program), 0);
+  EXITS(0);
+  OUT_IS(RESULT_OK "\n");
+  ck_assert_int_eq(ask_number("LLEN", "isoq:{default}:reply:j1"), 1); /* it is not this one's to take */
+
+  freeReplyObject(ask("SET isoq:{default}:done:j1 1"));
+  ISOQ("submit", "-e", "2", "--id", "j1", "--wait=30", "--json");
+  EXITS(0);
+  OUT_IS(RESULT_OK "\n");
+  freeReplyObject(ask("DEL isoq:{default}:reply:j1"));
+  ISOQ("submit", "-e", "2", "--id", "j1", "--wait=30"); /* it will never come */
+  EXITS(3);
+  SAYS("somebody has taken its result");
+}
+END_TEST
+
+/* When the one delayed job of the queue is due; its payload is in `job`, free() it. */
+static long long delayed_job(char **job) {
+  redisReply *reply = ask("ZRANGE isoq:{default}:delayed 0 -1 WITHSCORES");
+  ck_assert_uint_eq(reply->elements, 2);
+  long long due = strtoll(reply->element[1]->str, NULL, 10);
+  *job = strdup(reply->element[0]->str);
+  freeReplyObject(reply);
+  return due;
+}
+
+static long long redis_time_ms(void) {
+  redisReply *reply = ask("TIME");
+  long long ms =
+      strtoll(reply->element[0]->str, NULL, 10) * 1000 + strtoll(reply->element[1]->str, NULL, 10) / 1000;
+  freeReplyObject(reply);
+  return ms;
+}
+
+START_TEST(a_delayed_job_waits_apart_with_a_note_that_its_delay_is_done_with) {
+  char *job;
+  long long before = redis_time_ms();
+  ISOQ("submit", "-e", "1", "--id", "j1", "--delay", "60000", "--attempts", "3", "--backoff", "5",
+       "--isolation", "process");
+  EXITS(0);
+  long long due = delayed_job(&job);
+  ck_assert_int_ge(due, before + 60000);
+  ck_assert_int_le(due, redis_time_ms() + 60000);
+  ck_assert_str_eq(job, "{\"isoq\":{\"deaths\":0,\"attempt\":1,\"delayed\":true,\"token\":\"submit:j1\"},"
+                        "\"id\":\"j1\",\"code\":\"1\",\"max_attempts\":3,\"backoff_ms\":5,\"delay_ms\":60000,"
+                        "\"isolation\":\"process\"}");
+  free(job);
+  ck_assert_int_eq(ask_number("LLEN", "isoq:{default}:jobs"), 0);
+  ISOQ("submit", "-e", "1", "--id", "j1");
+  SAYS("is known already (waiting since");
+}
+END_TEST
+
+START_TEST(run_at_takes_milliseconds_and_iso_8601) {
+  static const struct {
+    const char *text;
+    long long ms;
+  } times[] = {{"4070908800123", 4070908800123},
+               {"2099-01-01T00:00Z", 4070908800000},
+               {"2099-01-01T02:30:00.5+02:30", 4070908800500},
+               {"2098-12-31 23:00:00-0100", 4070908800000}};
+  for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+    char *job, field[64];
+    ISOQ("submit", "-e", "1", "--run-at", times[i].text);
+    EXITS(0);
+    ck_assert_int_eq(delayed_job(&job), times[i].ms);
+    snprintf(field, sizeof field, "\"run_at_ms\":%lld", times[i].ms);
+    ck_assert_ptr_nonnull(strstr(job, field));
+    free(job);
+    freeReplyObject(ask("DEL isoq:{default}:delayed"));
+  }
+  ISOQ("submit", "-e", "1", "--run-at", "2001-01-01T00:00Z"); /* that is over */
+  EXITS(0);
+  ck_assert_int_eq(ask_number("LLEN", "isoq:{default}:jobs"), 1);
+}
+END_TEST
+
+/* --- submit --jobs --- */
+
+START_TEST(jobs_of_a_file_are_queued_line_by_line_in_order) {
+  program.input = "{\"id\":\"a\",\"code\":\"1\",\"input\":1.0}\n"
+                  "\n  \t\r\n"
+                  "{ \"code\" : \"2\" }\r\n"
+                  "{\"id\":\"c\",\"code\":\"3\"}"; /* no newline at the end */
+  ISOQ("submit", "--jobs", "-");
+  EXITS(0);
+  SAYS("3 queued, 0 known, 0 not accepted");
+  ck_assert_int_eq(strncmp(program.out, "a\n", 2), 0);
+  ck_assert_uint_eq(program.out_len, 2 + 37 + 2);
+  redisReply *jobs = ask("LRANGE isoq:{default}:jobs 0 -1");
+  ck_assert_uint_eq(jobs->elements, 3);
+  ck_assert_str_eq(jobs->element[2]->str, "{\"id\":\"a\",\"code\":\"1\",\"input\":1.0}");
+  ck_assert_str_eq(jobs->element[0]->str, "{\"id\":\"c\",\"code\":\"3\"}");
+  char with_id[128]; /* spliced in: the rest is as it was */
+  snprintf(with_id, sizeof with_id, "{\"id\":\"%.36s\", \"code\" : \"2\" }\r", program.out + 2);
+  ck_assert_str_eq(jobs->element[1]->str, with_id);
+  freeReplyObject(jobs);
+}
+END_TEST
+
+START_TEST(a_line_that_is_wrong_is_named_and_the_others_go_through) {
+  program.input = "{\"id\":\"a\",\"code\":\"1\"}\n"
+                  "{\"id\":\"b\",\"input\":1}\n"
+                  "nonsense\n"
+                  "{\"id\":\"a\",\"code\":\"1\"}\n"
+                  "{\"id\":\"c\",\"code\":\"1\",\"timeout_ms\":0}\n"
+                  "{\"id\":\"d\",\"code\":\"1\",\"delay_ms\":60000}\n";
+  ISOQ("submit", "--jobs", "-");
+  EXITS(1);
+  OUT_IS("a\na\nd\n");
+  SAYS("stdin:2: code: missing; ");
+  SAYS("stdin:3: not JSON: unexpected character 'n' at byte 0");
+  SAYS("stdin:5: timeout_ms: 0 is under the minimum 1");
+  SAYS("2 queued, 1 known, 3 not accepted");
+  ck_assert_int_eq(ask_number("LLEN", "isoq:{default}:jobs"), 1);
+  ck_assert_int_eq(ask_number("ZCARD", "isoq:{default}:delayed"), 1);
+  ck_assert_int_eq(ask_number("HLEN", "isoq:{default}:submitted"), 2);
+}
+END_TEST
+
+START_TEST(jobs_json_is_an_object_a_line) {
+  program.input =
+      "{\"id\":\"a\",\"code\":\"1\"}\n{\"id\":\"a\",\"code\":\"1\"}\n\n{\"id\":\"b\"}\n{\"id\":7}\n";
+  ISOQ("submit", "--jobs", "-", "--json");
+  EXITS(1);
+  ck_assert_ptr_eq(
+      strstr(
+          program.out,
+          "{\"line\":1,\"id\":\"a\",\"queue\":\"default\",\"status\":\"queued\",\"error\":null}\n"
+          "{\"line\":2,\"id\":\"a\",\"queue\":\"default\",\"status\":\"known\",\"error\":null}\n"
+          "{\"line\":4,\"id\":\"b\",\"queue\":\"default\",\"status\":\"invalid\",\"error\":\"code: missing;"),
+      program.out);
+  ck_assert_ptr_nonnull(
+      strstr(program.out, "\n{\"line\":5,\"id\":null,\"queue\":\"default\",\"status\":\"invalid\","));
+}
+END_TEST
+
+START_TEST(a_line_above_the_limit_is_reported_and_the_next_one_read) {
+  const size_t long_len = 300000, size = long_len + 64;
+  char *input = malloc(size), says[128];
+  memset(input, 'x', long_len);
+  input[0] = '{';
+  snprintf(input + long_len, 64, "\n{\"id\":\"a\",\"code\":\"1\"}\n");
+  program.input = input;
+  ISOQ("submit", "--jobs", "-", "--max-payload-bytes", "2048", "--max-code-bytes=1024",
+       "--max-input-bytes=1024");
+  EXITS(1);
+  OUT_IS("a\n");
+  snprintf(says, sizeof says, "stdin:1: payload: %zu bytes are over the maximum 2048 (max_payload_bytes)",
+           long_len);
+  SAYS(says);
+  free(input);
+}
+END_TEST
+
+START_TEST(more_jobs_than_a_batch_has_are_all_queued_once) {
+  char *input = NULL;
+  size_t len;
+  FILE *out = open_memstream(&input, &len);
+  for (int i = 0; i < 5000; i++)
+    fprintf(out, "{\"id\":\"j%d\",\"code\":\"%d\"}\n", i, i);
+  fclose(out);
+  program.input = input;
+  for (int again = 0; again < 2; again++) {
+    ISOQ("submit", "--jobs", "-");
+    EXITS(0);
+    SAYS(again ? "0 queued, 5000 known, 0 not accepted" : "5000 queued, 0 known, 0 not accepted");
+    ck_assert_int_eq(ask_number("LLEN", "isoq:{default}:jobs"), 5000);
+  }
+  free(input);
+}
+END_TEST
+
+START_TEST(a_workers_note_on_a_line_is_left_out) {
+  program.input = "{\"isoq\":{\"deaths\":2,\"attempt\":3,\"delayed\":true,\"token\":\"w:1\"},\"id\":\"a\","
+                  "\"code\":\"1\"}\n"
+                  "{\"isoq\":{\"deaths\":2},\"code\":\"1\"}\n";
+  ISOQ("submit", "--jobs", "-", "--json");
+  EXITS(0);
+  redisReply *jobs = ask("LRANGE isoq:{default}:jobs 0 -1");
+  ck_assert_uint_eq(jobs->elements, 2);
+  ck_assert_str_eq(jobs->element[1]->str, "{\"id\":\"a\",\"code\":\"1\"}");
+  ck_assert_ptr_null(strstr(jobs->element[0]->str, "isoq"));
+  freeReplyObject(jobs);
+}
+END_TEST
+
+static void wait_for_number(const char *command, const char *key, long long wanted) {
+  const struct timespec pause = {.tv_nsec = 1000000};
+  while (ask_number(command, key) != wanted)
+    nanosleep(&pause, NULL); /* bounded by the test's own time limit */
+}
+
+/* A pipe with a name, which isoq reads and the test writes. */
+static int open_fifo(char *path) {
+  ck_assert_ptr_nonnull(mkdtemp(path));
+  rmdir(path);
+  ck_assert_int_eq(mkfifo(path, 0600), 0);
+  start_isoq((const char *const[]){"submit", "--jobs", path, NULL});
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  ck_assert_int_ge(fd, 0);
+  return fd;
+}
+
+static void write_text(int fd, const char *text) {
+  ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+START_TEST(jobs_written_slowly_into_a_pipe_are_not_held_back) {
+  char path[] = "/tmp/isoq-cli-XXXXXX";
+  int fd = open_fifo(path);
+  write_text(fd, "{\"id\":\"a\",\"code\":\"1\"}\n{\"id\":\"b\",\"co");
+  wait_for_number("LLEN", "isoq:{default}:jobs", 1);
+  write_text(fd, "de\":\"1\"}\n");
+  wait_for_number("LLEN", "isoq:{default}:jobs", 2);
+  close(fd);
+  ck_assert_int_eq(program_finish(&program), 0);
+  EXITS(0);
+  OUT_IS("a\nb\n");
+  unlink(path);
+}
+END_TEST
+
+START_TEST(jobs_without_redis_any_more_say_what_was_confirmed) {
+  use_own_server();
+  for (int with_ids = 0; with_ids < 2; with_ids++) {
+    char path[] = "/tmp/isoq-cli-XXXXXX", tail[128];
+    int fd = open_fifo(path);
+    write_text(fd, "{\"id\":\"a\",\"code\":\"1\"}\n\n{\"id\":\"b\",\"code\":\"1\"}\n");
+    wait_for_number("LLEN", "isoq:{default}:jobs", 2);
+    redis_server_kill(&server);
+    write_text(fd, with_ids ? "{\"id\":\"c\",\"code\":\"1\"}\n" : "{\"code\":\"1\"}\n");
+    close(fd);
+    ck_assert_int_eq(program_finish(&program), 0);
+    EXITS(3);
+    OUT_IS("a\nb\n");
+    SAYS("lost Redis at");
+    SAYS("the last line that Redis confirmed is line 3 of /tmp/isoq-cli-");
+    SAYS("whether the lines from 4 to 4 are queued is not known");
+    SAYS("2 queued, 0 known, 0 not accepted");
+    snprintf(tail, sizeof tail, "tail -n +4 %s | isoq submit --jobs -", path);
+    SAYS(with_ids ? "to submit all of it again is safe" : tail);
+    if (!with_ids) SAYS("may then run twice");
+    unlink(path);
+    ck_assert_int_eq(redis_server_restart(&server), 0);
+    redisFree(redis);
+    redis = redis_server_connect(&server);
+    freeReplyObject(ask("FLUSHALL"));
+  }
+  end_server();
+}
+END_TEST
+
+START_TEST(jobs_that_redis_refuses_are_not_counted_as_queued) {
+  freeReplyObject(ask("CONFIG SET maxmemory 1"));
+  program.input = "{\"id\":\"a\",\"code\":\"1\"}\n";
+  ISOQ("submit", "--jobs", "-", "--json");
+  freeReplyObject(ask("CONFIG SET maxmemory 0"));
+  EXITS(3);
+  ck_assert_ptr_nonnull(strstr(
+      program.out, "{\"line\":1,\"id\":\"a\",\"queue\":\"default\",\"status\":\"refused\",\"error\":"));
+  SAYS("stdin:1: Redis refused: OOM");
+  SAYS("stopped after line 1");
+  SAYS("0 queued, 0 known, 1 not accepted");
+  redisReply *size = ask("DBSIZE"); /* all or nothing */
+  ck_assert_int_eq(size->integer, 0);
+  freeReplyObject(size);
+}
+END_TEST
+
+START_TEST(a_terminal_gets_a_progress_bar_that_fits_it) {
+  char path[] = "/tmp/isoq-cli-XXXXXX";
+  FILE *file = fdopen(mkstemp(path), "w");
+  for (int i = 0; i < 3; i++)
+    fprintf(file, "{\"id\":\"j%d\",\"code\":\"1\"}\n\n", i);
+  fclose(file);
+  program.terminal = true;
+  program.environment = (const char *const[]){redis_variable, "TERM=xterm", "COLUMNS=60", NULL};
+  ISOQ("submit", "--jobs", path);
+  EXITS(0);
+  ck_assert_ptr_nonnull(strstr(program.out, "[\033[32m"));
+  ck_assert_ptr_nonnull(strstr(program.out, "0/3 jobs, 0/s"));
+  ck_assert_ptr_nonnull(strstr(program.out, "3 queued, 0 known"));
+
+  program.environment = (const char *const[]){redis_variable, "TERM=xterm", "COLUMNS=60", "NO_COLOR=1", NULL};
+  ISOQ("submit", "--jobs", path);
+  ck_assert_ptr_null(strchr(program.out, '\033'));
+  char *bar = strchr(program.out, '[');
+  ck_assert_ptr_nonnull(bar);
+  ck_assert_uint_lt(strcspn(bar, "\r\n"), 60);
+
+  program.environment = (const char *const[]){redis_variable, "TERM=dumb", NULL};
+  ISOQ("submit", "--jobs", path);
+  ck_assert_ptr_null(strchr(program.out, '['));
+  program.terminal = false;
+  ISOQ("submit", "--jobs", path);
+  ck_assert_ptr_null(strstr(program.err, "jobs,"));
+  unlink(path);
 }
 END_TEST
 
@@ -524,6 +884,7 @@ START_TEST(ctrl_c_while_waiting_is_exit_130_and_says_how_to_go_on) {
 END_TEST
 
 START_TEST(a_wait_survives_an_outage_of_redis) {
+  use_own_server();
   start_isoq((const char *const[]){"result", "j1", "--wait=40", NULL});
   wait_for_blocked_client();
   redis_server_kill(&server);
@@ -534,6 +895,7 @@ START_TEST(a_wait_survives_an_outage_of_redis) {
   publish("isoq:{default}:reply:j1", RESULT_OK);
   ck_assert_int_eq(program_finish(&program), 0);
   EXITS(0);
+  end_server();
 }
 END_TEST
 
@@ -732,7 +1094,429 @@ START_TEST(a_script_cannot_write_to_the_terminal_what_it_would_obey) {
 }
 END_TEST
 
+/* --- cancel --- */
+
+#define J1 "{\"id\":\"j1\",\"code\":\"1\",\"metadata\":{\"m\":1.0}}"
+#define NOTE "{\"isoq\":{\"deaths\":0,\"attempt\":2,\"delayed\":true,\"token\":\"w:1\"},"
+
+/* That the job has been settled as cancelled, by nobody but isoq cancel. */
+static void check_cancelled(const char *reply_key) {
+  redisReply *reply = ask("LRANGE %s 0 -1", reply_key);
+  ck_assert_uint_eq(reply->elements, 1);
+  const char *json = reply->element[0]->str;
+  ck_assert_ptr_eq(strstr(json, "{\"id\":\"j1\",\"success\":false,\"status\":\"cancelled\",\"result\":null"),
+                   json);
+  ck_assert_ptr_nonnull(strstr(json, "\"metadata\":{\"m\":1.0}"));
+  freeReplyObject(reply);
+  ck_assert_int_gt(ask_number("PTTL", reply_key), 0);
+  ck_assert_int_gt(ask_number("PTTL", "isoq:{default}:done:j1"), 0);
+  reply = ask("HMGET isoq:{default}:stats processed status:cancelled");
+  ck_assert_str_eq(reply->element[0]->str, "1");
+  ck_assert_str_eq(reply->element[1]->str, "1");
+  freeReplyObject(reply);
+  ck_assert_int_eq(ask_number("HLEN", "isoq:{default}:submitted"), 0);
+}
+
+START_TEST(a_waiting_job_is_taken_out_and_its_result_says_cancelled) {
+  for (int i = 0; i < 1200; i++) /* more than one piece of the list, on both sides */
+    freeReplyObject(ask("LPUSH isoq:{default}:jobs {\"id\":\"x%d\",\"code\":\"'j1'\"}", i));
+  freeReplyObject(ask("LSET isoq:{default}:jobs 600 %s", J1));
+  freeReplyObject(ask("HSET isoq:{default}:submitted j1 1"));
+  ISOQ("cancel", "j1");
+  EXITS(0);
+  SILENT();
+  OUT_IS("cancelled j1 (waiting)\n");
+  ck_assert_int_eq(ask_number("LLEN", "isoq:{default}:jobs"), 1199);
+  check_cancelled("isoq:{default}:reply:j1");
+}
+END_TEST
+
+START_TEST(a_delayed_job_is_taken_out_and_its_result_says_cancelled) {
+  freeReplyObject(ask("ZADD isoq:{default}:delayed 99999999999999 %s 99999999999998 %s",
+                      NOTE "\"id\":\"j1\",\"code\":\"1\",\"metadata\":{\"m\":1.0}}",
+                      "{\"id\":\"j2\",\"code\":\"1\"}"));
+  ISOQ("cancel", "j1", "--json");
+  EXITS(0);
+  SILENT();
+  OUT_IS("{\"id\":\"j1\",\"queue\":\"default\",\"cancelled\":true,\"was\":\"delayed\"}\n");
+  ck_assert_int_eq(ask_number("ZCARD", "isoq:{default}:delayed"), 1);
+  check_cancelled("isoq:{default}:reply:j1");
+  redisReply *reply = ask("LINDEX isoq:{default}:reply:j1 0");
+  ck_assert_ptr_nonnull(strstr(reply->str, "\"attempt\":2"));
+  freeReplyObject(reply);
+}
+END_TEST
+
+START_TEST(a_cancelled_job_answers_where_its_producer_listens) {
+  freeReplyObject(ask("LPUSH isoq:{default}:jobs %s",
+                      "{\"id\":\"\\u006a1\",\"code\":\"1\",\"reply_to\":\"mine\",\"metadata\":{\"m\":1.0}}"));
+  ISOQ("cancel", "j1");
+  EXITS(0);
+  check_cancelled("mine");
+}
+END_TEST
+
+START_TEST(a_cancelled_job_whose_reply_key_is_unusable_is_a_dead_letter) {
+  freeReplyObject(ask("SET mine string"));
+  freeReplyObject(
+      ask("LPUSH isoq:{default}:jobs %s", "{\"id\":\"j1\",\"code\":\"1\",\"reply_to\":\"mine\"}"));
+  ISOQ("cancel", "j1");
+  EXITS(0);
+  redisReply *letter = ask("LINDEX isoq:{default}:dead 0");
+  ck_assert_ptr_nonnull(strstr(letter->str, "\"reason\":\"cancelled; reply_to holds a string"));
+  ck_assert_ptr_nonnull(strstr(letter->str, "\"status\":\"cancelled\""));
+  freeReplyObject(letter);
+  ck_assert_int_eq(ask_number("EXISTS", "isoq:{default}:done:j1"), 1);
+  ck_assert_int_eq(ask_number("LLEN", "isoq:{default}:jobs"), 0);
+}
+END_TEST
+
+START_TEST(a_job_that_has_a_result_is_not_cancelled) {
+  freeReplyObject(ask("SET isoq:{default}:done:j1 w:1"));
+  ISOQ("cancel", "j1");
+  EXITS(1);
+  OUT_IS("");
+  SAYS("job \"j1\" has a result already; nothing to cancel: isoq result j1");
+  publish("isoq:{default}:reply:j1", RESULT_OK);
+  ISOQ("cancel", "j1");
+  SAYS("job \"j1\" has a result already (ok)");
+  freeReplyObject(ask("SET isoq:{default}:done:j1 w:1:timeout"));
+  ISOQ("cancel", "j1");
+  EXITS(1);
+  SAYS("job \"j1\" has a result already (timeout)");
+  ck_assert_int_eq(ask_number("LLEN", "isoq:{default}:reply:j1"), 1);
+}
+END_TEST
+
+START_TEST(an_unknown_job_is_not_cancelled_and_its_id_is_free_again) {
+  ISOQ("cancel", "j1", "--queue", "a,b");
+  EXITS(1);
+  OUT_IS("");
+  SAYS("no job \"j1\" is waiting, delayed or running in queue a, b; nothing to cancel");
+
+  ISOQ("submit", "-e", "1", "--id", "j1");
+  freeReplyObject(ask("DEL isoq:{default}:jobs"));
+  ISOQ("cancel", "j1");
+  EXITS(1);
+  SAYS("no job \"j1\"");
+  SAYS("its id may be used again");
+  ISOQ("submit", "-e", "1", "--id", "j1");
+  ck_assert_int_eq(ask_number("LLEN", "isoq:{default}:jobs"), 1);
+}
+END_TEST
+
+START_TEST(cancel_looks_at_every_queue) {
+  freeReplyObject(ask("LPUSH isoq:{low}:jobs %s", J1));
+  ISOQ("cancel", "j1", "--queue", "high,low", "--json");
+  EXITS(0);
+  OUT_IS("{\"id\":\"j1\",\"queue\":\"low\",\"cancelled\":true,\"was\":\"waiting\"}\n");
+}
+END_TEST
+
+/* A worker, as far as isoq cancel sees one: it has j1, hears of it on the channel, and does what the script says. The
+ * script gets claimed, done, reply and jobs as its keys. It begins only when isoq has asked once in vain. */
+static pid_t start_stand_in(const char *script) {
+  pid_t pid = fork();
+  if (pid != 0) return pid;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  redisContext *own = redis_server_connect(&server), *listens = redis_server_connect(&server);
+  redisReply *reply;
+  do {
+    const struct timespec pause = {.tv_nsec = 1000000};
+    nanosleep(&pause, NULL);
+    reply = redisCommand(own, "INFO commandstats");
+    if (strstr(reply->str, "cmdstat_publish")) break;
+    freeReplyObject(reply);
+  } while (true);
+  freeReplyObject(reply);
+  freeReplyObject(redisCommand(listens, "SUBSCRIBE isoq:{default}:cancel"));
+  void *message = NULL;
+  if (redisGetReply(listens, &message) != REDIS_OK) _exit(1);
+  reply = message;
+  if (strcmp(reply->element[2]->str, "j1") != 0) _exit(2);
+  freeReplyObject(reply);
+  reply = redisCommand(own,
+                       "EVAL %s 4 isoq:{default}:claimed:w1 isoq:{default}:done:j1 isoq:{default}:reply:j1 "
+                       "isoq:{default}:jobs",
+                       script);
+  _exit(reply && reply->type != REDIS_REPLY_ERROR ? 0 : 3);
+}
+
+static void end_stand_in(pid_t pid) {
+  int status;
+  ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+  ck_assert_int_eq(status, 0);
+}
+
+static void claim_j1(const char *lease) {
+  freeReplyObject(ask("CONFIG RESETSTAT"));
+  freeReplyObject(ask("DEL isoq:{default}:done:j1 isoq:{default}:reply:j1 isoq:{default}:jobs"));
+  freeReplyObject(ask("RPUSH isoq:{default}:claimed:w1 %s", J1));
+  if (lease) freeReplyObject(ask("ZADD isoq:{default}:workers %s w1", lease));
+}
+
+#define SETTLED_AS(status)                                                                                   \
+  "redis.call('DEL',KEYS[1]) redis.call('SET',KEYS[2],'w1:1') "                                              \
+  "redis.call('LPUSH',KEYS[3],'{\"id\":\"j1\",\"success\":false,\"status\":\"" status "\"}')"
+
+START_TEST(a_running_job_is_stopped_by_the_worker_that_has_it) {
+  static const char *const leases[] = {"99999999999999",
+                                       NULL}; /* the second is an orphan, found all the same */
+  for (size_t i = 0; i < 2; i++) {
+    freeReplyObject(ask("DEL isoq:{default}:workers"));
+    claim_j1(leases[i]);
+    pid_t stand_in = start_stand_in(SETTLED_AS("cancelled"));
+    ISOQ("cancel", "j1");
+    end_stand_in(stand_in);
+    EXITS(0);
+    SILENT();
+    OUT_IS("cancelled j1 (running)\n");
+  }
+  claim_j1(NULL); /* a producer may have taken the result at once: then done: tells */
+  pid_t stand_in = start_stand_in("redis.call('DEL',KEYS[1]) redis.call('SET',KEYS[2],'w1:1:cancelled')");
+  ISOQ("cancel", "j1", "--json");
+  end_stand_in(stand_in);
+  EXITS(0);
+  OUT_IS("{\"id\":\"j1\",\"queue\":\"default\",\"cancelled\":true,\"was\":\"running\"}\n");
+}
+END_TEST
+
+START_TEST(a_job_that_ends_by_itself_meanwhile_is_not_called_cancelled) {
+  claim_j1("99999999999999");
+  pid_t stand_in = start_stand_in(SETTLED_AS("timeout"));
+  ISOQ("cancel", "j1");
+  end_stand_in(stand_in);
+  EXITS(1);
+  OUT_IS("");
+  SAYS("job \"j1\" ended by itself meanwhile (timeout)");
+}
+END_TEST
+
+START_TEST(a_job_that_is_given_back_meanwhile_is_cancelled_where_it_went) {
+  claim_j1("99999999999999");
+  pid_t stand_in = start_stand_in("redis.call('LMOVE',KEYS[1],KEYS[4],'LEFT','RIGHT')");
+  ISOQ("cancel", "j1");
+  end_stand_in(stand_in);
+  EXITS(0);
+  OUT_IS("cancelled j1 (waiting)\n");
+  check_cancelled("isoq:{default}:reply:j1");
+}
+END_TEST
+
+START_TEST(a_worker_that_does_not_answer_is_named) {
+  claim_j1("99999999999999");
+  ISOQ("cancel", "j1");
+  EXITS(3);
+  OUT_IS("");
+  SAYS("worker w1 has job j1");
+  SAYS("nobody listens on isoq:{default}:cancel");
+  ck_assert_int_eq(ask_number("LLEN", "isoq:{default}:claimed:w1"), 1);
+}
+END_TEST
+
+/* --- dead --- */
+
+#define DEAD "isoq:{default}:dead"
+#define LETTER_OLD                                                                                           \
+  "{\"job\":" NOTE "\"id\":\"old\",\"code\":\"1\",\n\"input\":1.0},\"reason\":\"given up\",\"result\":"      \
+  "{\"id\":\"old\",\"success\":false,\"status\":\"worker_lost\",\"result\":null,\"stdout\":\"printed\\n\","  \
+  "\"stderr\":\"\",\"console_output\":[],\"error\":{\"name\":\"WorkerLost\",\"message\":\"given up\"}},"     \
+  "\"at\":1700000000000}"
+#define LETTER_BROKEN                                                                                        \
+  "{\"job\":\"{\\\"id\\\":\\\"cut\\\",\",\"reason\":\"invalid: not JSON\\u001b[2J\\nat "                     \
+  "all\",\"result\":null,"                                                                                   \
+  "\"at\":1700000000000}"
+#define LETTER_NEW                                                                                           \
+  "{\"job\":{\"id\":\"new\",\"code\":1},\"reason\":\"invalid: code: 1 is not a string\",\"result\":"         \
+  "{\"id\":\"new\",\"success\":false,\"status\":\"invalid\"},\"at\":1700000000000}"
+
+static void put_letters(void) {
+  freeReplyObject(ask("DEL " DEAD));
+  freeReplyObject(ask("LPUSH " DEAD " %s %s %s", LETTER_OLD, LETTER_BROKEN, LETTER_NEW));
+}
+
+START_TEST(dead_list_shows_one_line_a_letter_the_newest_first) {
+  ISOQ("dead");
+  EXITS(0);
+  OUT_IS("no dead letters in queue default\n");
+  put_letters();
+  ISOQ("dead", "list");
+  EXITS(0);
+  SILENT();
+  char *first = strstr(program.out, "\n     1  "), *second = strstr(program.out, "\n     2  ");
+  char *third = strstr(program.out, "\n     3  ");
+  ck_assert(first && second && third);
+  ck_assert_ptr_nonnull(strstr(first, " d  new "));
+  ck_assert_ptr_nonnull(strstr(first, "  invalid: code: 1 is not a string\n"));
+  ck_assert_ptr_nonnull(strstr(second, " d  cut "));
+  ck_assert_ptr_nonnull(strstr(second, "  invalid: not JSON\\x1b[2J\\x0aat all\n"));
+  ck_assert_ptr_nonnull(strstr(third, " d  old "));
+  ck_assert_ptr_nonnull(strstr(third, "  worker_lost: given up\n"));
+
+  ISOQ("dead", "list", "--json");
+  EXITS(0);
+  char *space = strdup(LETTER_NEW "\n" LETTER_BROKEN "\n" LETTER_OLD "\n"),
+       *newline = strstr(space, ",\n\"input");
+  newline[1] = ' '; /* a job may have line breaks between its tokens; a letter is one line */
+  OUT_IS(space);
+  free(space);
+
+  program.terminal = true;
+  program.environment = (const char *const[]){redis_variable, "COLUMNS=70", NULL};
+  ISOQ("dead", "list");
+  for (char *line = program.out; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+    ck_assert_uint_le(strcspn(line, "\r\n"), 70 + 2); /* an ellipsis is 3 bytes, and one column */
+  ck_assert_ptr_nonnull(strstr(program.out, "\xe2\x80\xa6"));
+}
+END_TEST
+
+START_TEST(dead_show_tells_the_job_the_reason_and_the_result) {
+  put_letters();
+  ISOQ("dead", "show", "3");
+  EXITS(0);
+  ck_assert_ptr_nonnull(
+      strstr(program.out, "dead letter 3 of queue default\nat:     2023-11-14 22:13:20 UTC ("));
+  ck_assert_ptr_nonnull(strstr(program.out, "reason: given up\n"));
+  ck_assert_ptr_nonnull(strstr(program.out, "\"attempt\": 2,"));
+  ck_assert_ptr_nonnull(strstr(program.out, "  \"id\": \"old\",\n  \"code\": \"1\",\n  \"input\": 1.0\n}\n"));
+  ck_assert_ptr_nonnull(strstr(program.out, "result:\nprinted\n"));
+  SAYS("isoq: worker_lost: WorkerLost: given up");
+  ISOQ("dead", "show", "2");
+  EXITS(0);
+  ck_assert_ptr_nonnull(strstr(program.out, "no JSON object:\n{\"id\":\"cut\",\nresult: none\n"));
+  ISOQ("dead", "show", "1", "--json");
+  OUT_IS(LETTER_NEW "\n");
+  ISOQ("dead", "show", "4");
+  EXITS(1);
+  SAYS("there is no dead letter 4 in queue default: there are 3");
+  freeReplyObject(ask("LPUSH " DEAD " garbage"));
+  ISOQ("dead", "show", "1");
+  EXITS(1);
+  SAYS("dead letter 1 of queue default is none of isoq's");
+}
+END_TEST
+
+START_TEST(dead_retry_queues_the_producers_own_text_and_clears_the_old_result) {
+  put_letters();
+  freeReplyObject(ask("SET isoq:{default}:done:old w:1"));
+  publish("isoq:{default}:reply:old", RESULT_FAILED);
+  ISOQ("dead", "retry", "3");
+  EXITS(0);
+  OUT_IS("retried old\n");
+  SILENT();
+  char *job = waiting_job("isoq:{default}:jobs");
+  ck_assert_str_eq(job, "{\"id\":\"old\",\"code\":\"1\",\n\"input\":1.0}");
+  free(job);
+  ck_assert_int_eq(ask_number("EXISTS", "isoq:{default}:done:old"), 0);
+  ck_assert_int_eq(ask_number("EXISTS", "isoq:{default}:reply:old"), 0);
+  ck_assert_int_eq(ask_number("LLEN", DEAD), 2);
+  ISOQ("submit", "-e", "1", "--id", "old");
+  SAYS("is known already (waiting since");
+
+  ISOQ("dead", "retry", "1", "--json");
+  EXITS(0);
+  OUT_IS("{\"id\":\"new\",\"queue\":\"default\",\"retried\":true}\n");
+  SAYS("new is not valid still, and will be a dead letter again: code: 1 is not a string");
+}
+END_TEST
+
+START_TEST(dead_retry_refuses_what_would_be_in_vain) {
+  put_letters();
+  ISOQ("dead", "retry", "2");
+  EXITS(1);
+  SAYS("dead letter 2 cannot be retried: what was pushed is no JSON object");
+  freeReplyObject(ask("HSET isoq:{default}:submitted old 1"));
+  ISOQ("dead", "retry", "3");
+  EXITS(1);
+  SAYS("dead letter 3 is not retried: job \"old\" is queued already (waiting since ");
+  ISOQ("dead", "retry", "4");
+  EXITS(1);
+  SAYS("there is no dead letter 4 in queue default: there are 3");
+  ck_assert_int_eq(ask_number("LLEN", DEAD), 3);
+  ck_assert_int_eq(ask_number("LLEN", "isoq:{default}:jobs"), 0);
+  OUT_IS("");
+}
+END_TEST
+
+START_TEST(dead_retry_all_begins_with_the_oldest_and_keeps_what_cannot_be) {
+  put_letters();
+  freeReplyObject(
+      ask("LPUSH " DEAD " %s", "{\"job\":{\"code\":\"2\",\"reply_to\":\"mine\"},\"reason\":\"r\",\"at\":1}"));
+  ISOQ("dead", "retry", "all");
+  EXITS(1);
+  OUT_IS("retried old\nretried new\nretried a job without an id\n");
+  SAYS("dead letter 3 cannot be retried");
+  SAYS("3 retried, 1 not");
+  redisReply *jobs = ask("LRANGE isoq:{default}:jobs 0 -1");
+  ck_assert_uint_eq(jobs->elements, 3);
+  ck_assert_ptr_nonnull(strstr(jobs->element[2]->str, "\"old\"")); /* the next to be taken */
+  ck_assert_str_eq(jobs->element[0]->str, "{\"code\":\"2\",\"reply_to\":\"mine\"}");
+  freeReplyObject(jobs);
+  redisReply *left = ask("LRANGE " DEAD " 0 -1");
+  ck_assert_uint_eq(left->elements, 1);
+  ck_assert_str_eq(left->element[0]->str, LETTER_BROKEN);
+  freeReplyObject(left);
+  freeReplyObject(ask("DEL " DEAD));
+  ISOQ("dead", "retry", "all");
+  EXITS(0);
+  SAYS("0 retried, 0 not");
+}
+END_TEST
+
+/* isoq dead purge on a terminal, where somebody types `answer`. Returns the exit status. */
+static int purge_on_a_terminal(const char *answer) {
+  char shown[1024] = "";
+  size_t len = 0;
+  int fd, status;
+  pid_t pid = forkpty(&fd, NULL, NULL, NULL);
+  if (pid == 0) {
+    execle(program_path("isoq"), "isoq", "dead", "purge", NULL, (char *const[]){redis_variable, NULL});
+    _exit(127);
+  }
+  for (bool answered = false;;) {
+    ssize_t got = read(fd, shown + len, sizeof shown - 1 - len);
+    if (got <= 0) break; /* EIO is a terminal's end */
+    len += (size_t)got;
+    shown[len] = 0;
+    if (answered || !strstr(shown, "delete 3 dead letters of queue default for good? [y/N] ")) continue;
+    ck_assert_int_eq(write(fd, answer, strlen(answer)), (ssize_t)strlen(answer));
+    answered = true;
+  }
+  close(fd);
+  ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+  return WEXITSTATUS(status);
+}
+
+START_TEST(dead_purge_asks_on_a_terminal_and_takes_anything_but_yes_for_no) {
+  put_letters();
+  ck_assert_int_eq(purge_on_a_terminal("\n"), 1);
+  ck_assert_int_eq(purge_on_a_terminal("n\n"), 1);
+  ck_assert_int_eq(ask_number("LLEN", DEAD), 3);
+  ck_assert_int_eq(purge_on_a_terminal("y\n"), 0);
+  ck_assert_int_eq(ask_number("LLEN", DEAD), 0);
+}
+END_TEST
+
+START_TEST(dead_purge_without_a_terminal_needs_yes) {
+  put_letters();
+  ISOQ("dead", "purge");
+  EXITS(2);
+  SAYS("purge deletes 3 dead letters of queue default for good: say --yes");
+  ck_assert_int_eq(ask_number("LLEN", DEAD), 3);
+  ISOQ("dead", "purge", "--yes");
+  EXITS(0);
+  OUT_IS("deleted 3 dead letters of queue default\n");
+  ck_assert_int_eq(ask_number("EXISTS", DEAD), 0);
+  ISOQ("dead", "purge", "--json");
+  EXITS(0);
+  OUT_IS("{\"queue\":\"default\",\"purged\":0}\n");
+}
+END_TEST
+
 /* --- status --- */
+
+#define OUT_HAS(text)                                                                                        \
+  ck_assert_msg(strstr(program.out, text) != NULL, "\"%s\" does not have \"%s\"", program.out, text)
 
 START_TEST(status_counts_what_is_there) {
   freeReplyObject(ask("RPUSH isoq:{default}:jobs a b c"));
@@ -744,21 +1528,113 @@ START_TEST(status_counts_what_is_there) {
   ISOQ("status");
   EXITS(0);
   SILENT();
-  ck_assert_ptr_nonnull(
-      strstr(program.out, "default          3          3          1          1          9\n"));
-  ck_assert_ptr_nonnull(strstr(program.out, "w1            2  "));
-  ck_assert_ptr_nonnull(strstr(program.out, "ago: lost"));
-  ck_assert_ptr_nonnull(strstr(program.out, "status:ok=8"));
+  OUT_HAS("default          3    unknown          0          3          1          1          9\n");
+  OUT_HAS("w1            2  ");
+  OUT_HAS("ago: lost");
+  OUT_HAS("status:ok=8");
 
   ISOQ("status", "--json", "--queue", "default,other");
   EXITS(0);
-  ck_assert_ptr_nonnull(strstr(program.out,
-                               "{\"name\":\"default\",\"waiting\":3,\"claimed\":3,\"dead\":1,"
-                               "\"workers_alive\":1,\"workers\":[{\"name\":\"w0\",\"alive\":false,"));
-  ck_assert_ptr_nonnull(strstr(program.out,
-                               "\"stats\":{\"processed\":9,\"status:ok\":8}},{\"name\":\"other\","
-                               "\"waiting\":0,"));
+  OUT_HAS(
+      "{\"name\":\"default\",\"waiting\":3,\"delayed\":0,\"claimed\":3,\"dead\":1,\"oldest_waiting_ms\":null,"
+      "\"next_due_ms\":null,\"workers_alive\":1,\"workers\":[{\"name\":\"w0\",\"alive\":false,");
+  OUT_HAS("\"stats\":{\"processed\":9,\"status:ok\":8}},{\"name\":\"other\",\"waiting\":0,");
   ck_assert_ptr_eq(strchr(program.out, '\n'), program.out + program.out_len - 1);
+}
+END_TEST
+
+START_TEST(status_tells_how_long_the_oldest_has_waited_and_when_the_next_is_due) {
+  long long now = redis_time_ms();
+  freeReplyObject(ask("LPUSH isoq:{default}:jobs %s %s", "{\"id\":\"j1\",\"code\":\"1\"}",
+                      "{\"id\":\"j2\",\"code\":\"1\"}"));
+  freeReplyObject(ask("HSET isoq:{default}:submitted j1 %lld j2 %lld", now - 3600 * 1000 * 5LL, now));
+  freeReplyObject(ask("ZADD isoq:{default}:delayed %lld later %lld soon", now + 99 * 86400000LL,
+                      now + 10 * 86400000LL + 3600000));
+  ISOQ("status");
+  OUT_HAS("default          2        5 h          2          0");
+  OUT_HAS("next delayed job: due in 10 d\n");
+
+  /* One that was pushed raw: its id tells, if it is a UUID with a time in it. */
+  freeReplyObject(ask("RPUSH isoq:{default}:jobs %s",
+                      "{\"id\":\"018bcfe5-6800-7000-8000-000000000000\",\"code\":\"1\"}")); /* 2023 */
+  ISOQ("status", "--json");
+  char *age = strstr(program.out, "\"oldest_waiting_ms\":");
+  ck_assert_ptr_nonnull(age);
+  long long expected = now - 1700000000000;
+  ck_assert_int_ge(strtoll(age + strlen("\"oldest_waiting_ms\":"), NULL, 10), expected);
+  freeReplyObject(ask("RPUSH isoq:{default}:jobs %s", "{\"id\":\"j3\",\"code\":\"1\"}"));
+  freeReplyObject(ask("ZADD isoq:{default}:delayed 1 overdue"));
+  ISOQ("status");
+  OUT_HAS("default          4    unknown          3");
+  OUT_HAS("next delayed job: due now\n");
+}
+END_TEST
+
+START_TEST(status_tells_what_each_worker_runs_and_for_how_long) {
+  long long now = redis_time_ms();
+  char notice[512];
+  freeReplyObject(ask("ZADD isoq:{default}:workers 99999999999999 w1 99999999999999 w2"));
+  freeReplyObject(ask("RPUSH isoq:{default}:claimed:w1 %s %s", "{\"id\":\"j1\",\"code\":\"1\"}",
+                      "{\"id\":\"j2\",\"code\":\"1\"}"));
+  snprintf(notice, sizeof notice,
+           "{\"host\":\"h\",\"pid\":7,\"executors\":4,\"busy\":1,\"jobs_per_s\":10.25,\"redis_down_count\":2,"
+           "\"running\":"
+           "[{\"id\":\"j1\",\"since_ms\":%lld,\"attempt\":3},{\"id\":\"ended\",\"since_ms\":1}]}",
+           now - 3 * 3600 * 1000LL);
+  freeReplyObject(ask("SET isoq:{default}:worker:w1 %s", notice));
+  freeReplyObject(ask("SET isoq:{default}:worker:w2 %s", "{\"jobs_per_s\":1.5}"));
+  ISOQ("status");
+  EXITS(0);
+  OUT_HAS(", 11.8 jobs/s\n");
+  OUT_HAS("  w1            2          4     1    10.2  ");
+  OUT_HAS("has lost Redis 2 times\n    j1  for 3 h, attempt 3\n    j2  just claimed\n");
+  OUT_HAS("  w2            0          -     -     1.5  ");
+  ck_assert_ptr_null(strstr(program.out, "ended"));
+  ISOQ("status", "--json");
+  OUT_HAS("\"jobs_per_s\":11.75,");
+  OUT_HAS("\"host\":\"h\",\"pid\":7,\"executors\":4,\"busy\":1,\"jobs_per_s\":10.25,\"redis_down_count\":2,");
+  OUT_HAS("{\"id\":\"j2\",\"for_ms\":null}]");
+}
+END_TEST
+
+START_TEST(status_counts_orphans_with_or_without_an_expired_lease) {
+  freeReplyObject(ask("ZADD isoq:{default}:workers 1000 late"));
+  freeReplyObject(ask("RPUSH isoq:{default}:claimed:late a b"));
+  freeReplyObject(ask("RPUSH isoq:{default}:claimed:lost c"));
+  freeReplyObject(ask("RPUSH isoq:{other}:claimed:others d"));
+  ISOQ("status");
+  EXITS(0);
+  OUT_HAS("  orphans: 3 jobs of workers without a lease (late: 2, lost: 1); will be given back\n");
+  OUT_HAS("    (no id)  orphaned\n");
+  ISOQ("status", "--json");
+  OUT_HAS("\"claimed\":3,");
+  OUT_HAS("\"orphaned\":3,\"orphans\":[{\"worker\":\"late\",\"jobs\":2},{\"worker\":\"lost\",\"jobs\":1}]");
+}
+END_TEST
+
+START_TEST(status_watch_goes_on_until_it_is_interrupted) {
+  freeReplyObject(ask("CONFIG RESETSTAT"));
+  start_isoq((const char *const[]){"status", "--watch=1", "--json", NULL});
+  for (bool twice = false; !twice;) {
+    redisReply *reply = ask("INFO commandstats");
+    const char *scan = strstr(reply->str, "cmdstat_scan:calls=");
+    twice = scan && atoi(scan + strlen("cmdstat_scan:calls=")) >= 3;
+    freeReplyObject(reply);
+  }
+  kill(program.pid, SIGINT);
+  ck_assert_int_eq(program_finish(&program), 0);
+  EXITS(130);
+  char *second = strchr(program.out, '\n');
+  ck_assert(second && strncmp(second, "\n{\"redis\":", 10) == 0);
+}
+END_TEST
+
+START_TEST(names_cannot_write_to_the_terminal_what_it_would_obey) {
+  freeReplyObject(ask("ZADD isoq:{default}:workers 99999999999999 w\033]0;owned\007"));
+  program.terminal = true;
+  ISOQ("status");
+  EXITS(0);
+  OUT_HAS("w\\x1b]0;owned\\x07");
 }
 END_TEST
 
@@ -777,6 +1653,19 @@ START_TEST(status_check_fails_without_a_live_worker) {
   ISOQ("status", "--check", "--queue", "default,other");
   EXITS(1);
   SAYS("queue other");
+}
+END_TEST
+
+START_TEST(status_check_never_searches_all_keys) {
+  freeReplyObject(ask("ZADD isoq:{default}:workers 99999999999999 w1"));
+  freeReplyObject(ask("RPUSH isoq:{default}:claimed:w1 a b"));
+  freeReplyObject(ask("CONFIG RESETSTAT"));
+  ISOQ("status", "--check");
+  EXITS(0);
+  OUT_HAS("  w1            2  ");
+  redisReply *stats = ask("INFO commandstats");
+  ck_assert_ptr_null(strstr(stats->str, "cmdstat_scan"));
+  freeReplyObject(stats);
 }
 END_TEST
 
@@ -809,7 +1698,21 @@ int main(void) {
       code_that_is_not_utf8_is_refused_with_its_offset,
       code_that_is_too_long_is_refused,
       submit_warns_where_no_worker_serves,
-      an_id_that_has_a_result_is_not_pushed_again,
+      an_id_that_has_a_result_is_not_queued_again,
+      an_id_that_waits_is_not_queued_again,
+      submit_wait_with_a_known_id_shows_the_first_ones_result_and_leaves_it,
+      a_delayed_job_waits_apart_with_a_note_that_its_delay_is_done_with,
+      run_at_takes_milliseconds_and_iso_8601,
+      jobs_of_a_file_are_queued_line_by_line_in_order,
+      a_line_that_is_wrong_is_named_and_the_others_go_through,
+      jobs_json_is_an_object_a_line,
+      a_line_above_the_limit_is_reported_and_the_next_one_read,
+      more_jobs_than_a_batch_has_are_all_queued_once,
+      a_workers_note_on_a_line_is_left_out,
+      jobs_written_slowly_into_a_pipe_are_not_held_back,
+      jobs_without_redis_any_more_say_what_was_confirmed,
+      jobs_that_redis_refuses_are_not_counted_as_queued,
+      a_terminal_gets_a_progress_bar_that_fits_it,
       submit_wait_prints_the_result_and_takes_it,
       a_failed_job_shows_its_place_in_the_script,
       no_result_in_time_is_exit_3,
@@ -825,8 +1728,32 @@ int main(void) {
       run_without_an_executor_is_exit_3,
       a_terminal_gets_colour_unless_no_color_is_set,
       a_script_cannot_write_to_the_terminal_what_it_would_obey,
+      a_waiting_job_is_taken_out_and_its_result_says_cancelled,
+      a_delayed_job_is_taken_out_and_its_result_says_cancelled,
+      a_cancelled_job_answers_where_its_producer_listens,
+      a_cancelled_job_whose_reply_key_is_unusable_is_a_dead_letter,
+      a_job_that_has_a_result_is_not_cancelled,
+      an_unknown_job_is_not_cancelled_and_its_id_is_free_again,
+      cancel_looks_at_every_queue,
+      a_running_job_is_stopped_by_the_worker_that_has_it,
+      a_job_that_ends_by_itself_meanwhile_is_not_called_cancelled,
+      a_job_that_is_given_back_meanwhile_is_cancelled_where_it_went,
+      a_worker_that_does_not_answer_is_named,
+      dead_list_shows_one_line_a_letter_the_newest_first,
+      dead_show_tells_the_job_the_reason_and_the_result,
+      dead_retry_queues_the_producers_own_text_and_clears_the_old_result,
+      dead_retry_refuses_what_would_be_in_vain,
+      dead_retry_all_begins_with_the_oldest_and_keeps_what_cannot_be,
+      dead_purge_without_a_terminal_needs_yes,
+      dead_purge_asks_on_a_terminal_and_takes_anything_but_yes_for_no,
       status_counts_what_is_there,
+      status_tells_how_long_the_oldest_has_waited_and_when_the_next_is_due,
+      status_tells_what_each_worker_runs_and_for_how_long,
+      status_counts_orphans_with_or_without_an_expired_lease,
+      status_watch_goes_on_until_it_is_interrupted,
+      names_cannot_write_to_the_terminal_what_it_would_obey,
       status_check_fails_without_a_live_worker,
+      status_check_never_searches_all_keys,
       a_full_disk_is_an_error,
       a_wait_survives_an_outage_of_redis,
   };

@@ -368,9 +368,10 @@ START_TEST(test_failing_job_is_tried_again_until_it_succeeds) {
   char more[128];
   json_object *result;
 
-  snprintf(more, sizeof(more), ",\"input\":%lld,\"max_attempts\":25,\"backoff_ms\":50",
-           (long long)clock_real_ms() + 400);
   worker_start(&a, "");
+  worker_await(&a, "event=ready");
+  snprintf(more, sizeof(more), ",\"input\":%lld,\"max_attempts\":25,\"backoff_ms\":50",
+           (long long)clock_real_ms() + 1000);
   submit("default", "late", "if (Date.now() < input) throw new Error(0); 9", more);
   result = await_result("late");
   ck_assert_str_eq(text_of(result, "status"), "ok");
@@ -456,6 +457,27 @@ START_TEST(test_delayed_job_survives_its_worker) {
   worker_end(&a);
   worker_start(&b, "");
   assert_result("later", "ok", "3");
+}
+END_TEST
+
+START_TEST(test_running_job_is_stopped_by_a_message_with_its_id) {
+  json_object *result;
+
+  worker_start(&a, "", "ISOQ_EXECUTORS=1");
+  submit("default", "first", "console.log('before'); for (;;);", ",\"timeout_ms\":60000,\"max_attempts\":3");
+  submit("default", "second", "2", "");
+  worker_await(&a, "event=redis_up");
+  do {
+    freeReplyObject(ask("PUBLISH isoq:{default}:cancel unknown"));
+    freeReplyObject(ask("PUBLISH isoq:{default}:cancel %b", "not an id", (size_t)9));
+    freeReplyObject(
+        ask("PUBLISH isoq:{default}:cancel first")); /* until it is heard: at the latest when it runs */
+  } while (ask_number("LLEN %s", "isoq:{default}:reply:first") == 0);
+  result = await_result("first");
+  ck_assert_str_eq(text_of(result, "status"), "cancelled");
+  ck_assert_str_eq(text_of(result, "attempt"), "1"); /* not tried again */
+  json_object_put(result);
+  assert_result("second", "ok", "2");
 }
 END_TEST
 
@@ -841,6 +863,7 @@ int main(void) {
   tcase_add_test(tests, test_timeouts_and_crashes_are_tried_again);
   tcase_add_test(tests, test_delayed_jobs_wait_and_others_do_not_wait_for_them);
   tcase_add_test(tests, test_delayed_job_survives_its_worker);
+  tcase_add_test(tests, test_running_job_is_stopped_by_a_message_with_its_id);
   tcase_add_test(tests, test_a_worker_tells_what_it_runs);
   tcase_add_test(tests, test_crash_of_an_executor);
   tcase_add_test(tests, test_job_of_a_killed_worker_is_done_by_another);

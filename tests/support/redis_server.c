@@ -45,10 +45,11 @@ static int free_port(void) {
 
 _Noreturn static void exec_server(const struct redis_server *server, pid_t parent) {
   const char *argv[ARGS_MAX];
-  char port[16], log[sizeof server->dir + 16];
+  char port[16], log[sizeof server->dir + 16], config[sizeof server->dir + 16];
   size_t n = 0;
   snprintf(port, sizeof port, "%d", server->port);
   snprintf(log, sizeof log, "%s/log", server->dir);
+  snprintf(config, sizeof config, "%s/sentinel.conf", server->dir);
   const char *own[] = {"redis-server",
                        "--port",
                        port,
@@ -64,8 +65,11 @@ _Noreturn static void exec_server(const struct redis_server *server, pid_t paren
                        "no",
                        "--logfile",
                        log};
-  for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+  for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
     argv[n++] = own[i];
+    if (i == 0 && server->is_sentinel) argv[n++] = config;
+  }
+  if (server->is_sentinel) argv[n++] = "--sentinel";
   for (size_t i = 0; server->args && server->args[i] && n < ARGS_MAX - 1; i++)
     argv[n++] = server->args[i];
   argv[n] = NULL;
@@ -113,14 +117,16 @@ static int launch(struct redis_server *server) {
   }
 }
 
-int redis_server_start(struct redis_server *server, const char *const *args) {
-  int r = -ECHILD;
-  memset(server, 0, sizeof *server);
-  server->args = args;
+static int make_dir(struct redis_server *server) {
   snprintf(server->dir, sizeof server->dir, "/tmp/isoq-redis-XXXXXX");
   if (!mkdtemp(server->dir)) return -errno;
   snprintf(server->socket_path, sizeof server->socket_path, "%s/redis.sock", server->dir);
   snprintf(server->unix_url, sizeof server->unix_url, "unix://%s", server->socket_path);
+  return 0;
+}
+
+static int launch_somewhere(struct redis_server *server) {
+  int r = -ECHILD;
   for (int i = 0; i < START_TRIES && r == -ECHILD; i++) {
     server->port = free_port();
     if (server->port < 0) continue;
@@ -132,6 +138,32 @@ int redis_server_start(struct redis_server *server, const char *const *args) {
     server->dir[0] = '\0'; /* the log is worth keeping */
   }
   return r;
+}
+
+int redis_server_start(struct redis_server *server, const char *const *args) {
+  memset(server, 0, sizeof *server);
+  server->args = args;
+  const int r = make_dir(server);
+  return r < 0 ? r : launch_somewhere(server);
+}
+
+int redis_sentinel_start(struct redis_server *sentinel, const struct redis_server *primary, int quorum,
+                         const char *config) {
+  char path[sizeof sentinel->dir + 16];
+  memset(sentinel, 0, sizeof *sentinel);
+  sentinel->is_sentinel = true;
+  const int r = make_dir(sentinel);
+  if (r < 0) return r;
+  snprintf(path, sizeof path, "%s/sentinel.conf", sentinel->dir);
+  FILE *file = fopen(path, "we"); /* which the Sentinel writes to */
+  if (!file) return -errno;
+  fprintf(file,
+          "sentinel monitor primary 127.0.0.1 %d %d\n"
+          "sentinel down-after-milliseconds primary 500\n"
+          "sentinel failover-timeout primary 3000\n%s",
+          primary->port, quorum, config ? config : "");
+  if (fclose(file) != 0) return -errno;
+  return launch_somewhere(sentinel);
 }
 
 int redis_server_restart(struct redis_server *server) {

@@ -9,6 +9,7 @@
 #ifndef ISOQ_TESTS_REDIS_SERVER_H
 #define ISOQ_TESTS_REDIS_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -22,6 +23,7 @@ struct redis_server {
   char unix_url[128]; /* unix:///…/redis.sock */
   char tcp_url[64];   /* redis://127.0.0.1:PORT/0 */
   const char *const *args;
+  bool is_sentinel;
 };
 
 /*
@@ -30,6 +32,14 @@ struct redis_server {
  * with a line on stderr.
  */
 int redis_server_start(struct redis_server *server, const char *const *args);
+
+/*
+ * Starts a Sentinel (redis-server --sentinel) that watches `primary` under the name "primary" with this quorum,
+ * takes half a second's silence for its death, and fails over at once. tcp_url is of no use, port is. `config`:
+ * further lines for its configuration, NULL for none.
+ */
+int redis_sentinel_start(struct redis_server *sentinel, const struct redis_server *primary, int quorum,
+                         const char *config);
 
 /* SIGKILL, and waits for the end: an outage. The directory and the port stay. */
 void redis_server_kill(struct redis_server *server);
