@@ -43,8 +43,9 @@ std::string Indented(const std::string &indentation, const std::string &text, ui
 
 // Says on stderr, above the limit, that a stream is not whole: what is on stdout may be for a machine.
 void SayThatItWasCut(Runtime *runtime, int stream) {
-  std::string text = std::string("isoq: ") + (stream == 1 ? "stdout" : "stderr") + " was cut: " +
-                     std::to_string(runtime->console.printed_bytes) + " bytes printed, over max_output_bytes " +
+  std::string text = std::string("isoq: ") + (stream == 1 ? "stdout" : "stderr") +
+                     " was cut: " + std::to_string(runtime->console.printed_bytes) +
+                     " bytes printed, over max_output_bytes " +
                      std::to_string(runtime->config.max_output_bytes);
   runtime->host.console(runtime->host.ctx, ISOQ_CONSOLE_WARN, {text.data(), text.size()}, false);
 }

@@ -84,20 +84,33 @@ size_t NearHeapLimit(void *data, size_t current_limit, size_t) {
   runtime->SampleMemory();
   runtime->RunOutOfMemory(MemoryBudget::Shortage::kHeap);
   if (runtime->heap_limit_grants++ >= kMaxHeadroomGrants) return current_limit;
+  // More than the limit is in use already where V8 let one large object pass.
+  if (runtime->heap_limit_grants == 1) current_limit = std::max(current_limit, runtime->budget->heap_bytes());
   return current_limit + kHeadroomBytes;
 }
 
 void OnCollection(v8::Isolate *isolate, v8::GCType, v8::GCCallbackFlags) {
-  if (Runtime *runtime = Runtime::From(isolate)) runtime->SampleMemory();
-}
-
-// What is left of a full collection is in use: heap, buffers and the rest together must be within the limit.
-void OnFullCollection(v8::Isolate *isolate, v8::GCType, v8::GCCallbackFlags) {
   Runtime *runtime = Runtime::From(isolate);
   if (runtime == nullptr) return;
   runtime->SampleMemory();
-  if (runtime->budget->used_bytes() > runtime->budget->limit_bytes())
+  // V8 itself grants a young object of any size (a string of 500 MB), once, whatever the heap's limit.
+  if (runtime->budget->heap_bytes() > runtime->budget->limit_bytes())
     runtime->RunOutOfMemory(MemoryBudget::Shortage::kTotal);
+}
+
+// What is left of a full collection is in use: heap, buffers and the rest together must be within the limit.
+void OnFullCollection(v8::Isolate *isolate, v8::GCType type, v8::GCCallbackFlags flags) {
+  Runtime *runtime = Runtime::From(isolate);
+  OnCollection(isolate, type, flags);
+  if (runtime != nullptr && runtime->budget->used_bytes() > runtime->budget->limit_bytes())
+    runtime->RunOutOfMemory(MemoryBudget::Shortage::kTotal);
+}
+
+// The same for a script that ended before V8 collected.
+void CheckMemoryAtEnd(Runtime *runtime) {
+  OnCollection(runtime->isolate, v8::kGCTypeAll, v8::kNoGCCallbackFlags);
+  if (WatchdogReason() == ISOQ_STATUS_OK && runtime->budget->used_bytes() > runtime->budget->limit_bytes())
+    runtime->isolate->LowMemoryNotification(); // OnFullCollection() looks at what remains
 }
 
 constexpr size_t kMessageBytes = 512;
@@ -114,7 +127,8 @@ void Die(isoq_status status, const char *location) {
   if (runtime == nullptr || runtime->host.dying == nullptr) abort();
   if (location == nullptr) location = "";
   if (status == ISOQ_STATUS_OOM)
-    snprintf(why, sizeof why, "%.1f MB used and more asked for, over memory_mb %zu; V8 gave up after %.0f ms (%s)",
+    snprintf(why, sizeof why,
+             "%.1f MB used and more asked for, over memory_mb %zu; V8 gave up after %.0f ms (%s)",
              Megabytes(runtime->budget->used_bytes()), runtime->config.max_heap_size_bytes >> 20,
              WatchdogElapsedMs(), location);
   else
@@ -155,10 +169,12 @@ std::string DescribeShortage(const MemoryBudget &budget, size_t limit_mb) {
     return Format("memory: %.1f MB used and %.1f MB more asked for, over memory_mb %zu", used,
                   Megabytes(budget.asked_bytes()), limit_mb);
   case MemoryBudget::Shortage::kMappings:
-    return Format("memory: %.1f MB of memory_mb %zu used, and no more WebAssembly memories or resizable buffers "
-                  "to be had: %zu are the most that a job may have at a time",
-                  used, limit_mb, Pages::kMaxReservations);
-  case MemoryBudget::Shortage::kTotal: return Format("memory: %.1f MB used, over memory_mb %zu", used, limit_mb);
+    return Format(
+        "memory: %.1f MB of memory_mb %zu used, and no more WebAssembly memories or resizable buffers "
+        "to be had: %zu are the most that a job may have at a time",
+        used, limit_mb, Pages::kMaxReservations);
+  case MemoryBudget::Shortage::kTotal:
+    return Format("memory: %.1f MB used, over memory_mb %zu", used, limit_mb);
   default: return Format("memory: %.1f MB used and more asked for, over memory_mb %zu", used, limit_mb);
   }
 }
@@ -172,9 +188,10 @@ void ReportStop(Runtime *runtime, isoq_status reason) {
     return SetFailure(runtime->out, reason, "TimeoutError",
                       Format("timeout: %.0f ms used, over timeout_ms %u", ran_ms, config.timeout_ms));
   case ISOQ_STATUS_CPU_TIMEOUT:
-    return SetFailure(runtime->out, reason, "TimeoutError",
-                      Format("cpu_timeout: %.0f ms of processor time used, over cpu_ms %u; stopped after %.0f ms",
-                             WatchdogCpuMs(), config.cpu_ms, ran_ms));
+    return SetFailure(
+        runtime->out, reason, "TimeoutError",
+        Format("cpu_timeout: %.0f ms of processor time used, over cpu_ms %u; stopped after %.0f ms",
+               WatchdogCpuMs(), config.cpu_ms, ran_ms));
   case ISOQ_STATUS_OOM:
     return SetFailure(runtime->out, reason, "MemoryError",
                       DescribeShortage(*runtime->budget, config.max_heap_size_bytes >> 20) +
@@ -258,6 +275,7 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
   std::unique_ptr<Evaluation> evaluation;
   if (Prepare(runtime, job, &code)) evaluation = Evaluate(runtime, code);
   if (evaluation != nullptr && WatchdogReason() == ISOQ_STATUS_OK) RunLoop(runtime, evaluation.get());
+  if (WatchdogReason() == ISOQ_STATUS_OK) CheckMemoryAtEnd(runtime);
   runtime->out->execution_time_ms = WatchdogElapsedMs();
   runtime->out->cpu_time_ms = WatchdogCpuMs();
   isoq_status reason = WatchdogReason();
@@ -289,8 +307,9 @@ v8::Isolate *NewIsolate(const runtime_config &config, CountingAllocator *allocat
   isolate->SetFatalErrorHandler(OnFatalError);
   isolate->SetOOMErrorHandler(OnOutOfMemory);
   isolate->AddGCPrologueCallback(OnCollection);
-  isolate->AddGCEpilogueCallback(OnCollection);
   isolate->AddGCEpilogueCallback(OnFullCollection, v8::kGCTypeMarkSweepCompact);
+  isolate->AddGCEpilogueCallback(
+      OnCollection, static_cast<v8::GCType>(v8::kGCTypeAll & ~static_cast<int>(v8::kGCTypeMarkSweepCompact)));
   return isolate;
 }
 

@@ -58,7 +58,9 @@ public:
   }
 #endif
 #if V8_MAJOR_VERSION >= 13
-  bool SealPages(void *address, size_t length) override { return system_->SealPages(address, length); }
+  bool SealPages(void *address, size_t length) override {
+    return system_->SealPages(address, length);
+  }
 #endif
 
 private:
@@ -69,7 +71,8 @@ private:
   using Reservations = std::map<uintptr_t, Reservation>;
 
   Reservations::iterator Find(const void *address);
-  bool Commit(Reservations::iterator found, uintptr_t end, void *address, size_t length, Permission permission);
+  bool Commit(Reservations::iterator found, uintptr_t end, void *address, size_t length,
+              Permission permission);
   void Uncommit(Reservations::iterator found, size_t committed_bytes);
 
   v8::PageAllocator *const system_;

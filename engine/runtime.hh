@@ -58,8 +58,8 @@ struct ConsoleState {
   std::string indentation;
   std::map<std::string, uint64_t> counts;
   std::map<std::string, int64_t> timers_ns;
-  uint64_t used_bytes = 0;    // of max_output_bytes
-  uint64_t printed_bytes = 0; // what was cut, too
+  uint64_t used_bytes = 0;                   // of max_output_bytes
+  uint64_t printed_bytes = 0;                // what was cut, too
   bool truncated[3] = {false, false, false}; // by stream: 1 stdout, 2 stderr
   v8::Global<v8::Context> realm;             // where values are formatted: untouched by the job
   v8::Global<v8::Object> formatter;

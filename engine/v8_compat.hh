@@ -99,8 +99,12 @@ protected:
 
 #if V8_MAJOR_VERSION >= 13
   using Location = const v8::SourceLocation &;
-  void PostTaskImpl(std::unique_ptr<v8::Task> task, Location) override { Post(std::move(task)); }
-  void PostNonNestableTaskImpl(std::unique_ptr<v8::Task> task, Location) override { Post(std::move(task)); }
+  void PostTaskImpl(std::unique_ptr<v8::Task> task, Location) override {
+    Post(std::move(task));
+  }
+  void PostNonNestableTaskImpl(std::unique_ptr<v8::Task> task, Location) override {
+    Post(std::move(task));
+  }
   void PostDelayedTaskImpl(std::unique_ptr<v8::Task> task, double delay_s, Location) override {
     PostDelayed(std::move(task), delay_s, true);
   }
@@ -109,8 +113,12 @@ protected:
   }
 #else
 public:
-  void PostTask(std::unique_ptr<v8::Task> task) override { Post(std::move(task)); }
-  void PostNonNestableTask(std::unique_ptr<v8::Task> task) override { Post(std::move(task)); }
+  void PostTask(std::unique_ptr<v8::Task> task) override {
+    Post(std::move(task));
+  }
+  void PostNonNestableTask(std::unique_ptr<v8::Task> task) override {
+    Post(std::move(task));
+  }
   void PostDelayedTask(std::unique_ptr<v8::Task> task, double delay_s) override {
     PostDelayed(std::move(task), delay_s, true);
   }
