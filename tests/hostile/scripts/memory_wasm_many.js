@@ -1,4 +1,5 @@
-// expect: error|oom|crashed
+// expect: oom
 // job: {"timeout_ms": 5000}
+// stderr: over memory_mb 64
 const kept = [];
 for (;;) kept.push(new WebAssembly.Memory({ initial: 1 }));
