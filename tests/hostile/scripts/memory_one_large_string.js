@@ -1,5 +1,5 @@
 // expect: oom
-// job: {"timeout_ms": 5000}
+// job: {"timeout_ms": 20000}
 // stdout: before
 // stderr: memory_mb
 // V8 grants one young object of any size.
