@@ -84,20 +84,33 @@ size_t NearHeapLimit(void *data, size_t current_limit, size_t) {
   runtime->SampleMemory();
   runtime->RunOutOfMemory(MemoryBudget::Shortage::kHeap);
   if (runtime->heap_limit_grants++ >= kMaxHeadroomGrants) return current_limit;
+  // More than the limit is in use already where V8 let one large object pass.
+  if (runtime->heap_limit_grants == 1) current_limit = std::max(current_limit, runtime->budget->heap_bytes());
   return current_limit + kHeadroomBytes;
 }
 
 void OnCollection(v8::Isolate *isolate, v8::GCType, v8::GCCallbackFlags) {
-  if (Runtime *runtime = Runtime::From(isolate)) runtime->SampleMemory();
-}
-
-// What is left of a full collection is in use: heap, buffers and the rest together must be within the limit.
-void OnFullCollection(v8::Isolate *isolate, v8::GCType, v8::GCCallbackFlags) {
   Runtime *runtime = Runtime::From(isolate);
   if (runtime == nullptr) return;
   runtime->SampleMemory();
-  if (runtime->budget->used_bytes() > runtime->budget->limit_bytes())
+  // V8 itself grants a young object of any size (a string of 500 MB), once, whatever the heap's limit.
+  if (runtime->budget->heap_bytes() > runtime->budget->limit_bytes())
     runtime->RunOutOfMemory(MemoryBudget::Shortage::kTotal);
+}
+
+// What is left of a full collection is in use: heap, buffers and the rest together must be within the limit.
+void OnFullCollection(v8::Isolate *isolate, v8::GCType type, v8::GCCallbackFlags flags) {
+  Runtime *runtime = Runtime::From(isolate);
+  OnCollection(isolate, type, flags);
+  if (runtime != nullptr && runtime->budget->used_bytes() > runtime->budget->limit_bytes())
+    runtime->RunOutOfMemory(MemoryBudget::Shortage::kTotal);
+}
+
+// The same for a script that ended before V8 collected.
+void CheckMemoryAtEnd(Runtime *runtime) {
+  OnCollection(runtime->isolate, v8::kGCTypeAll, v8::kNoGCCallbackFlags);
+  if (WatchdogReason() == ISOQ_STATUS_OK && runtime->budget->used_bytes() > runtime->budget->limit_bytes())
+    runtime->isolate->LowMemoryNotification(); // OnFullCollection() looks at what remains
 }
 
 constexpr size_t kMessageBytes = 512;
@@ -263,6 +276,7 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
   std::unique_ptr<Evaluation> evaluation;
   if (Prepare(runtime, job, &code)) evaluation = Evaluate(runtime, code);
   if (evaluation != nullptr && WatchdogReason() == ISOQ_STATUS_OK) RunLoop(runtime, evaluation.get());
+  if (WatchdogReason() == ISOQ_STATUS_OK) CheckMemoryAtEnd(runtime);
   runtime->out->execution_time_ms = WatchdogElapsedMs();
   runtime->out->cpu_time_ms = WatchdogCpuMs();
   isoq_status reason = WatchdogReason();
@@ -298,8 +312,9 @@ v8::Isolate *NewIsolate(const runtime_config &config, CountingAllocator *allocat
   isolate->SetFatalErrorHandler(OnFatalError);
   isolate->SetOOMErrorHandler(OnOutOfMemory);
   isolate->AddGCPrologueCallback(OnCollection);
-  isolate->AddGCEpilogueCallback(OnCollection);
   isolate->AddGCEpilogueCallback(OnFullCollection, v8::kGCTypeMarkSweepCompact);
+  isolate->AddGCEpilogueCallback(
+      OnCollection, static_cast<v8::GCType>(v8::kGCTypeAll & ~static_cast<int>(v8::kGCTypeMarkSweepCompact)));
   return isolate;
 }
 

@@ -15,7 +15,8 @@
  *
  * Signals: SIGUSR1 cancels (see on_cancel), the fatal ones save the console and then kill as they would have;
  * those which a terminal or an init system sends to everybody are ignored, since the broker decides when its
- * executors end. Without a broker there is no executor: the socket closes, and the kernel kills it as well
+ * executors end. What V8 writes to stderr when it finds no way on is kept for them, since there is no stderr
+ * then: it tells an array that V8 cannot make from a crash. Without a broker there is no executor: the socket closes, and the kernel kills it as well
  * (PR_SET_PDEATHSIG).
  */
 #include <errno.h>
@@ -57,6 +58,13 @@
 #define DYING_WHY_MAX 512u
 #define RESULT_BUFFER_KEPT (1u << 20)
 #define FATAL_STACK_BYTES (64u << 10)
+#define LAST_WORDS_BYTES (4u << 10)
+
+/* What V8 wrote to stderr in this job, for on_fatal(). */
+static struct {
+  size_t len, memory_mb;
+  char text[LAST_WORDS_BYTES];
+} last_words;
 
 /* The main code and the signal handlers share this; `busy` says whose it is. */
 static struct {
@@ -271,20 +279,26 @@ static void host_tick(void *ctx) {
   if (console.cancel_job == console.job) engine_cancel(ISOQ_STATUS_CANCELLED, "cancelled");
 }
 
+static bool send_dying(enum isoq_status status, const char *why) {
+  size_t why_len = strlen(why), len;
+  uint8_t frame[1024];
+  const struct wire_dying dying = {.status = status, .why = {why, utf8_cut(why, why_len, DYING_WHY_MAX)}};
+
+  /* Busy: a frame is half written, and the exit code or the signal alone has to tell. */
+  if (!console_flush_from_handler() || wire_dying_encode(frame, &len, (uint32_t)console.job, &dying) < 0)
+    return false;
+  acquire();
+  broker_write(frame, len, NULL, 0);
+  release();
+  return true;
+}
+
 /* On V8's stack, with a heap that may be unusable: no malloc. */
 static void host_dying(void *ctx, enum isoq_status status, const char *why) {
   bool oom = status == ISOQ_STATUS_OOM;
-  size_t why_len = why == NULL ? 0 : strlen(why), len;
-  uint8_t frame[1024];
-  struct wire_dying dying = {.status = oom ? ISOQ_STATUS_OOM : ISOQ_STATUS_CRASHED};
 
   (void)ctx;
-  dying.why = (struct wire_text){why, utf8_cut(why, why_len, DYING_WHY_MAX)};
-  /* Busy: a frame is half written, and the exit code alone has to tell. */
-  if (console_flush_from_handler() && wire_dying_encode(frame, &len, (uint32_t)console.job, &dying) == 0) {
-    acquire();
-    broker_write(frame, len, NULL, 0);
-  }
+  send_dying(oom ? ISOQ_STATUS_OOM : ISOQ_STATUS_CRASHED, why != NULL ? why : "");
   _exit(oom ? EXECUTOR_EXIT_OOM : EXECUTOR_EXIT_CRASHED);
 }
 
@@ -304,9 +318,60 @@ static void on_cancel(int signal, siginfo_t *info, void *context) {
   errno = saved_errno;
 }
 
-/* The default action is back (SA_RESETHAND), and the signal waits until this handler returns. */
+static ssize_t keep_last_words(void *cookie, const char *text, size_t size) {
+  size_t room = sizeof(last_words.text) - 1 - last_words.len, kept = size < room ? size : room;
+
+  (void)cookie;
+  memcpy(last_words.text + last_words.len, text, kept);
+  last_words.len += kept;
+  last_words.text[last_words.len] = '\0';
+  return (ssize_t)size;
+}
+
+/* stderr leads nowhere from here on, but V8 goes on writing to it. */
+static void catch_last_words(void) {
+  FILE *file = fopencookie(NULL, "w", (cookie_io_functions_t){.write = keep_last_words});
+
+  if (file == NULL) return; /* a crash has no words then */
+  setvbuf(file, NULL, _IONBF, 0);
+  stderr = file;
+}
+
+/*
+ * "\n\n#\n# Fatal error in , line 0\n# Fatal JavaScript invalid size error 536870888\n#\n#\n": V8's reason is the
+ * line after the place. NULL: it gave none.
+ */
+static const char *find_last_words(size_t *len) {
+  const char *at = strstr(last_words.text, "# Fatal error in "), *end;
+
+  if (at != NULL) at = strchr(at, '\n');
+  if (at == NULL) return NULL;
+  at += strspn(at, "\n# ");
+  end = strchr(at, '\n');
+  *len = end != NULL ? (size_t)(end - at) : strlen(at);
+  return at;
+}
+
+/*
+ * The default action is back (SA_RESETHAND), and the signal waits until this handler returns. V8 that ends
+ * itself does so here, in the middle of its own code and of nobody else's.
+ */
 static void on_fatal(int signal) {
-  console_flush_from_handler();
+  char why[DYING_WHY_MAX];
+  size_t len = 0;
+  const char *words = console.job != 0 ? find_last_words(&len) : NULL;
+
+  if (words == NULL) {
+    console_flush_from_handler();
+  } else if (strstr(words, "invalid size error") != NULL) { /* a string or an array of more than 512 MB */
+    snprintf(why, sizeof(why),
+             "more asked for at once than V8 can have, and than memory_mb %zu allows (%.*s)",
+             last_words.memory_mb, (int)len, words);
+    send_dying(ISOQ_STATUS_OOM, why);
+  } else {
+    snprintf(why, sizeof(why), "%.*s", (int)len, words);
+    send_dying(ISOQ_STATUS_CRASHED, why);
+  }
   raise(signal);
 }
 
@@ -449,6 +514,9 @@ static void run_job(const struct wire_job *message) {
   int r = 0;
 
   console.written_ms = 0;
+  last_words.len = 0;
+  last_words.text[0] = '\0';
+  last_words.memory_mb = message->max_heap_bytes >> 20;
   if (console.cancel_job == console.job) {
     result = result_of_failure(ISOQ_STATUS_CANCELLED, "CancelledError", "cancelled before it started");
   } else {
@@ -583,7 +651,10 @@ static int lock_down(bool unlocked, struct sandbox_report *report) {
   }
   close(0);
   close(1);
-  if (!unlocked && !SANITIZED) close(2);
+  if (!unlocked && !SANITIZED) {
+    close(2);
+    catch_last_words();
+  }
   return 0;
 }
 

@@ -48,7 +48,7 @@ public:
 
   size_t limit_bytes() const { return limit_bytes_; }
   size_t used_bytes() const { return heap_bytes_ + outside_bytes_; }
-  size_t outside_bytes() const { return outside_bytes_; }
+  size_t heap_bytes() const { return heap_bytes_; }
   uint64_t peak_bytes() const { return peak_bytes_; }
   Shortage shortage() const { return shortage_; }
   size_t asked_bytes() const { return asked_bytes_; }

@@ -4,9 +4,12 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "engine/engine.h"
 
@@ -194,7 +197,7 @@ START_TEST(test_result_over_its_limit_is_output_limit) {
   ck_assert_int_eq(result.status, ISOQ_STATUS_OUTPUT_LIMIT);
   ck_assert_ptr_null(result.result);
   ck_assert_str_eq(result.stdout, "kept\n");
-  ck_assert_ptr_nonnull(strstr(result.stderr, "max_result_bytes"));
+  ck_assert_str_eq(result.error.message, "result: 101 bytes, over max_result_bytes 100");
   run_with("'x'.repeat(100)", &config);
   ck_assert(result.success);
 }
@@ -294,6 +297,26 @@ START_TEST(test_malformed_input_is_an_invalid_job) {
 }
 END_TEST
 
+START_TEST(test_input_that_does_not_fit_into_memory_is_oom) {
+  static const char element[] = "{\"a\":[1,\"b\"]},";
+  size_t count = 1 << 19, len = sizeof element - 1;
+  char *input = malloc(count * len + 2), *at = input;
+  *at++ = '[';
+  for (size_t i = 0; i < count; i++)
+    at = (char *)memcpy(at, element, len) + len;
+  at[-1] = ']';
+  struct engine_job job = {.code = text_of("input.length"), .input = {input, (size_t)(at - input)}};
+  struct runtime_config config = runtime_config_default();
+  config.max_heap_size_bytes = 16u << 20;
+  execution_result_free(&result);
+  ck_assert_int_eq(engine_run(&job, &config, &quiet_host, &result), 0);
+  ck_assert_msg(result.status == ISOQ_STATUS_OOM, "%s: %s", isoq_status_name(result.status),
+                result.error.message);
+  ck_assert_ptr_nonnull(strstr(result.error.message, "over memory_mb 16"));
+  free(input);
+}
+END_TEST
+
 /* ---- errors */
 
 START_TEST(test_syntax_error) {
@@ -363,7 +386,13 @@ static void expect_timeout(const char *code, uint32_t timeout_ms) {
   ck_assert(!result.success);
   ck_assert_int_eq(result.status, ISOQ_STATUS_TIMEOUT);
   ck_assert_ptr_null(result.result);
-  ck_assert_ptr_nonnull(strstr(result.stderr, "timeout"));
+  unsigned used_ms, limit_ms;
+  ck_assert_msg(
+      sscanf(result.error.message, "timeout: %u ms used, over timeout_ms %u", &used_ms, &limit_ms) == 2, "%s",
+      result.error.message);
+  ck_assert_uint_eq(limit_ms, timeout_ms);
+  ck_assert_uint_ge(used_ms, timeout_ms);
+  ck_assert_ptr_nonnull(strstr(result.stderr, result.error.message));
   ck_assert_double_ge(result.execution_time_ms, timeout_ms);
 }
 
@@ -412,9 +441,17 @@ START_TEST(test_cpu_limit_does_not_count_waiting) {
   config.cpu_ms = 150;
   run_with("await new Promise(r => setTimeout(r, 300)); 'slept'", &config);
   ck_assert_msg(result.success, "%s", result.stderr);
-  run_with("for (;;);", &config);
+  run_with("console.log('kept'); for (;;);", &config);
   ck_assert_int_eq(result.status, ISOQ_STATUS_CPU_TIMEOUT);
-  ck_assert_ptr_nonnull(strstr(result.stderr, "cpu_ms 150"));
+  unsigned used_ms, limit_ms, ran_ms;
+  ck_assert_msg(sscanf(result.error.message,
+                       "cpu_timeout: %u ms of processor time used, over cpu_ms %u; stopped after %u ms",
+                       &used_ms, &limit_ms, &ran_ms) == 3,
+                "%s", result.error.message);
+  ck_assert_uint_eq(limit_ms, 150);
+  ck_assert_uint_ge(used_ms, 150);
+  ck_assert_str_eq(result.stdout, "kept\n");
+  ck_assert_ptr_nonnull(strstr(result.stderr, result.error.message));
 }
 END_TEST
 
@@ -439,14 +476,224 @@ static void expect_oom(const char *code, size_t megabytes) {
   ck_assert(!result.success);
   ck_assert_msg(result.status == ISOQ_STATUS_OOM, "%s: %s", code, result.stderr);
   ck_assert_ptr_null(result.result);
-  ck_assert_ptr_nonnull(strstr(result.stderr, "memory"));
+  ck_assert_ptr_nonnull(strstr(result.stderr, result.error.message));
+}
+
+/* Whichever form it has: "memory: U MB used[ and [A MB ]more asked for], over memory_mb L; stopped after T ms". */
+static void expect_memory_message(size_t megabytes, double *used_mb, double *asked_mb) {
+  char over[64];
+  int read = 0;
+  *used_mb = *asked_mb = 0;
+  sscanf(result.error.message, "memory: %lf MB used%n", used_mb, &read);
+  ck_assert_msg(read > 0, "%s", result.error.message);
+  sscanf(result.error.message + read, " and %lf MB more asked for", asked_mb);
+  snprintf(over, sizeof over, ", over memory_mb %zu; stopped after ", megabytes);
+  ck_assert_msg(strstr(result.error.message, over) != NULL, "%s", result.error.message);
 }
 
 START_TEST(test_excessive_allocation_fails) {
+  double used_mb, asked_mb;
   expect_oom("console.log('before'); const a = []; while (true) a.push({x: [1, 2, 3]});", 10);
   ck_assert_str_eq(result.stdout, "before\n");
+  expect_memory_message(10, &used_mb, &asked_mb);
+  ck_assert_double_gt(used_mb, 4);
   expect_oom("const keep = []; while (true) keep.push(new Uint8Array(1 << 20));", 10);
+  expect_memory_message(10, &used_mb, &asked_mb);
+  ck_assert_double_eq(asked_mb, 1);
+  ck_assert_double_gt(used_mb, 9);
   expect_ok("'served after it'", "served after it");
+}
+END_TEST
+
+/* A module with nothing but a memory of 2000 pages, 125 MB. */
+#define MEMORY_MODULE "new WebAssembly.Module(new Uint8Array([0,97,115,109,1,0,0,0,5,4,1,0,0xd0,15]))"
+
+/* V8 maps these by itself: they pass by the allocator of ArrayBuffers. */
+START_TEST(test_memory_that_v8_maps_counts) {
+  static const char *const codes[] = {
+      "new WebAssembly.Memory({initial: 2000})",
+      "new WebAssembly.Memory({initial: 2000, maximum: 3000, shared: true})",
+      "new WebAssembly.Memory({initial: 1, maximum: 3000}).grow(2000)",
+      "const m = new WebAssembly.Memory({initial: 1}); for (;;) m.grow(16)",
+      "new WebAssembly.Instance(" MEMORY_MODULE ")",
+      "await WebAssembly.instantiate(" MEMORY_MODULE ")",
+      "const keep = []; for (;;) keep.push(new WebAssembly.Memory({initial: 1}))",
+      "const keep = []; for (;;) keep.push(new WebAssembly.Memory({initial: 8}), new Uint8Array(1 << 19))",
+  };
+  double used_mb, asked_mb;
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+    expect_oom(codes[i], 64);
+    expect_memory_message(64, &used_mb, &asked_mb);
+    ck_assert_msg(used_mb < 66 && used_mb + asked_mb >= 64, "%s: %s", codes[i], result.error.message);
+    ck_assert_uint_le(result.peak_memory_bytes, 66u << 20);
+  }
+}
+END_TEST
+
+START_TEST(test_buffers_that_can_grow_count) {
+  static const char *const codes[] = {
+      "new ArrayBuffer(100 << 20, {maxByteLength: 2 ** 30})",
+      "const b = new ArrayBuffer(0, {maxByteLength: 2 ** 30}); for (let n = 0;;) b.resize(n += 2 ** 20)",
+      "new SharedArrayBuffer(100 << 20, {maxByteLength: 2 ** 30})",
+      "const b = new SharedArrayBuffer(0, {maxByteLength: 2 ** 30}); for (let n = 0;;) b.grow(n += 2 ** 20)",
+  };
+  double used_mb, asked_mb;
+  run("typeof ArrayBuffer.prototype.resize");
+  if (strcmp(result.result, "function") != 0) return; /* V8 10.2 has none */
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+    expect_oom(codes[i], 64);
+    expect_memory_message(64, &used_mb, &asked_mb);
+    ck_assert_msg(used_mb + asked_mb > 64, "%s: %s", codes[i], result.error.message);
+    ck_assert_uint_le(result.peak_memory_bytes,
+                      66u << 20); /* the heap's part is what it was last seen to be */
+  }
+}
+END_TEST
+
+START_TEST(test_memory_that_v8_maps_is_in_the_peak_and_is_given_back) {
+  struct runtime_config config = with_memory(64);
+  run_with("globalThis.m = new WebAssembly.Memory({initial: 1}); m.grow(639); m.buffer.byteLength", &config);
+  ck_assert_str_eq(result.result, "41943040");
+  ck_assert_uint_ge(result.peak_memory_bytes, 40u << 20);
+  ck_assert_uint_lt(result.peak_memory_bytes, 44u << 20);
+  /* What nobody holds is collected before anything is refused. */
+  run_with("for (let i = 0; i < 40; i++) new WebAssembly.Memory({initial: 320}); 'all'", &config);
+  ck_assert_msg(result.success, "%s", result.stderr);
+  run_with("const b = new ArrayBuffer(0, {maxByteLength: 2 ** 30});\n"
+           "if (b.resize) for (let i = 0; i < 40; i++) { b.resize(50 << 20); b.resize(i); } 'all'",
+           &config);
+  ck_assert_msg(result.success, "%s", result.stderr);
+  ck_assert_uint_lt(result.peak_memory_bytes, 54u << 20);
+}
+END_TEST
+
+START_TEST(test_refused_webassembly_memory_can_be_caught) {
+  struct runtime_config config = with_memory(64);
+  run_with("const m = new WebAssembly.Memory({initial: 16});\n"
+           "let grown; try { m.grow(2000) } catch (e) { grown = e.name }\n"
+           "let made; try { new WebAssembly.Memory({initial: 2000}) } catch (e) { made = e.name }\n"
+           "[grown, made, m.buffer.byteLength]",
+           &config);
+  ck_assert_msg(result.success, "%s", result.stderr);
+  ck_assert_str_eq(result.result, "[\"RangeError\",\"RangeError\",1048576]");
+  /* What is thrown for another reason afterwards is what the script threw. */
+  run_with("try { new WebAssembly.Memory({initial: 2000}) } catch {} throw new RangeError('mine')", &config);
+  ck_assert_int_eq(result.status, ISOQ_STATUS_ERROR);
+  ck_assert_str_eq(result.error.message, "mine");
+}
+END_TEST
+
+/* (module (memory 1) (func (export "grow") (param i32) (result i32) local.get 0 memory.grow)) */
+#define GROW_MODULE                                                                                          \
+  "new Uint8Array([0,97,115,109,1,0,0,0,1,6,1,96,1,127,1,127,3,2,1,0,5,3,1,0,1,7,8,1,4,103,114,111,119,0,0," \
+  "10,8,1,6,0,32,0,64,0,11])"
+
+START_TEST(test_memory_grow_instruction_gives_minus_one) {
+  struct runtime_config config = with_memory(64);
+  run_with("const {grow} = new WebAssembly.Instance(new WebAssembly.Module(" GROW_MODULE ")).exports;\n"
+           "[grow(2000), grow(10), grow(1)]",
+           &config);
+  ck_assert_msg(result.success, "%s", result.stderr);
+  ck_assert_str_eq(result.result, "[-1,1,11]");
+}
+END_TEST
+
+/* Each takes address space and mappings, of which a process has only so many, even where it has no bytes. */
+START_TEST(test_number_of_mappings_is_bounded) {
+  struct runtime_config config = with_memory(1024);
+  run_with("console.log('kept'); const keep = []; for (;;) keep.push(new WebAssembly.Memory({initial: 0}))",
+           &config);
+  ck_assert_msg(result.status == ISOQ_STATUS_OOM, "%s", result.stderr);
+  ck_assert_ptr_nonnull(
+      strstr(result.error.message, "of memory_mb 1024 used, and no more WebAssembly memories"));
+  ck_assert_ptr_nonnull(strstr(result.error.message, ": 8192 are the most"));
+  ck_assert_str_eq(result.stdout, "kept\n");
+  run_with("let n = 0; try { const keep = []; for (;; n++) keep.push(new WebAssembly.Memory({initial: 0})) } "
+           "catch {}\n"
+           "[n, [1, 2].map(x => new Array(1e5).fill(x)).length]",
+           &config);
+  ck_assert_msg(result.success, "%s", result.stderr);
+  ck_assert_str_eq(result.result, "[8192,2]");
+}
+END_TEST
+
+START_TEST(test_heap_and_buffers_share_one_limit) {
+  double used_mb, asked_mb;
+  expect_oom("const keep = []; for (let i = 0; i < 50; i++) keep.push(new Uint8Array(1 << 20));\n"
+             "for (;;) keep.push({x: [1]})",
+             64);
+  expect_memory_message(64, &used_mb, &asked_mb);
+  ck_assert_double_gt(used_mb, 64);
+  expect_oom("const keep = []; for (let i = 0; i < 5e5; i++) keep.push({x: [i]});\n"
+             "for (;;) keep.push(new WebAssembly.Memory({initial: 16}))",
+             64);
+  expect_memory_message(64, &used_mb, &asked_mb);
+  ck_assert_double_gt(used_mb + asked_mb, 64);
+}
+END_TEST
+
+/* V8's own limit lets one pass. */
+START_TEST(test_one_large_string_counts) {
+  double used_mb, asked_mb;
+  expect_oom("console.log('kept'); 'x'.repeat(100 << 20).charCodeAt(5)", 64);
+  expect_memory_message(64, &used_mb, &asked_mb);
+  ck_assert_double_gt(used_mb, 100);
+  ck_assert_str_eq(result.stdout, "kept\n");
+  expect_oom("const s = 'x'.repeat(100 << 20); s.charCodeAt(5); for (;;) new Array(1000)", 64);
+}
+END_TEST
+
+/* What was thrown away is not in use, however much it was. */
+START_TEST(test_garbage_does_not_count) {
+  struct runtime_config config = with_memory(64);
+  run_with("const keep = []; for (let i = 0; i < 50; i++) keep.push(new Uint8Array(1 << 20));\n"
+           "for (let i = 0; i < 3e6; i++) ({x: [i]}); keep.length",
+           &config);
+  ck_assert_msg(result.success, "%s", result.stderr);
+  run_with("for (let i = 0; i < 200; i++) new Uint8Array(1 << 20).fill(i); 'done'", &config);
+  ck_assert_msg(result.success, "%s", result.stderr);
+}
+END_TEST
+
+/* The engine aborts when this returns; what it was told goes to the parent. */
+static void tell_death(void *ctx, enum isoq_status status, const char *why) {
+  dprintf(*(int *)ctx, "%s: %s", isoq_status_name(status), why);
+  _exit(70);
+}
+
+static void run_until_death(const char *code, int pipe_fd) {
+  struct engine_host host = {.ctx = &pipe_fd, .console = ignore_console, .dying = tell_death};
+  struct engine_job job = {.code = text_of(code)};
+  struct runtime_config config = runtime_config_default();
+  config.max_heap_size_bytes = 32u << 20;
+  if (engine_init() == 0) engine_run(&job, &config, &host, &result);
+  _exit(0);
+}
+
+START_TEST(test_v8_that_gives_up_says_which_limit) {
+  char text[512] = "";
+  int fds[2], status;
+  size_t len = 0;
+  ssize_t n;
+  ck_assert_int_eq(pipe(fds), 0);
+  pid_t child = fork();
+  if (child == 0)
+    run_until_death("for (;;) (globalThis.a ||= []).push('x'.repeat(2 ** 24).split(''))", fds[1]);
+  close(fds[1]);
+  while ((n = read(fds[0], text + len, sizeof text - 1 - len)) > 0)
+    len += (size_t)n;
+  close(fds[0]);
+  ck_assert_int_eq(waitpid(child, &status, 0), child);
+  ck_assert(WIFEXITED(status));
+  ck_assert_int_eq(WEXITSTATUS(status), 70);
+  double used_mb;
+  unsigned limit_mb, ran_ms;
+  ck_assert_msg(sscanf(text,
+                       "oom: %lf MB used and more asked for, over memory_mb %u; V8 gave up after %u ms (",
+                       &used_mb, &limit_mb, &ran_ms) == 3,
+                "%s", text);
+  ck_assert_uint_eq(limit_mb, 32);
+  ck_assert_double_gt(used_mb, 0);
 }
 END_TEST
 
@@ -568,7 +815,8 @@ START_TEST(test_output_over_its_limit_is_cut) {
            &config);
   ck_assert(result.success);
   ck_assert_str_eq(result.stdout, "12345\n\xc3\xa9\n");
-  ck_assert_str_eq(result.stderr, "");
+  ck_assert_str_eq(result.stderr, "isoq: stdout was cut: 13 bytes printed, over max_output_bytes 10\n"
+                                  "isoq: stderr was cut: 21 bytes printed, over max_output_bytes 10\n");
   ck_assert(result.stdout_truncated);
   ck_assert(result.stderr_truncated);
 }
@@ -598,6 +846,33 @@ START_TEST(test_too_many_timers_throw) {
       &config);
   ck_assert(result.success);
   ck_assert_str_eq(result.result, "RangeError after 3");
+  run_with("console.log('kept'); for (;;) setInterval(() => {}, 1)", &config);
+  ck_assert_int_eq(result.status, ISOQ_STATUS_ERROR);
+  ck_assert_str_eq(result.error.message,
+                   "setInterval: 3 timers are pending, and one more is over max_timers 3");
+  ck_assert_str_eq(result.stdout, "kept\n");
+}
+END_TEST
+
+#define CELL "new Int32Array(new SharedArrayBuffer(4))"
+
+START_TEST(test_time_limit_of_wait_async_is_waited_for) {
+  expect_ok("await Atomics.waitAsync(" CELL ", 0, 0, 50).value", "timed-out");
+  ck_assert_double_ge(result.execution_time_ms, 50);
+  expect_ok("const cell = " CELL "; const w = Atomics.waitAsync(cell, 0, 0, 60000).value;\n"
+            "setTimeout(() => Atomics.notify(cell, 0), 1); await w",
+            "ok");
+  ck_assert_double_lt(result.execution_time_ms, 30000);
+  expect_stdout("const cell = " CELL "; const say = (w, ms) => w.value.then(v => console.log(ms, v));\n"
+                "say(Atomics.waitAsync(cell, 0, 0, 30), 30); say(Atomics.waitAsync(cell, 0, 0, 10), 10);\n"
+                "await new Promise(done => setTimeout(done, 100)); console.log('end')",
+                "10 timed-out\n30 timed-out\nend\n");
+  /* Without a time limit nothing can settle it. */
+  expect_error("await Atomics.waitAsync(" CELL ", 0, 0).value", "UnsettledPromiseError");
+  expect_timeout("await Atomics.waitAsync(" CELL ", 0, 0, 1e9).value", 100);
+  /* It holds nobody up who does not wait for it. */
+  expect_ok("Atomics.waitAsync(" CELL ", 0, 0, 60000); 'done'", "done");
+  ck_assert_double_lt(result.execution_time_ms, 30000);
 }
 END_TEST
 
@@ -658,6 +933,167 @@ START_TEST(test_seed_repeats_math_random) {
 }
 END_TEST
 
+/* ---- nothing is left behind */
+
+/* Everything that can be reached from the global object: keys, attributes, prototypes, the text of functions. */
+static const char fingerprint[] =
+    "const seen = new Map(), out = [];\n"
+    "const name = value => {\n"
+    "  if (typeof value !== 'object' && typeof value !== 'function' || value === null)\n"
+    "    return typeof value === 'symbol' ? value.toString() : typeof value + ':' + value;\n"
+    "  if (!seen.has(value)) { seen.set(value, seen.size); todo.push(value); }\n"
+    "  return '#' + seen.get(value);\n"
+    "};\n"
+    "const todo = []; name(globalThis);\n"
+    "while (todo.length) {\n"
+    "  const value = todo.shift();\n"
+    "  out.push(name(value), name(Object.getPrototypeOf(value)), Object.isExtensible(value), Object.isFrozen(value));\n"
+    "  if (typeof value === 'function') out.push(Function.prototype.toString.call(value));\n"
+    "  for (const key of Reflect.ownKeys(value)) {\n"
+    "    if (value === globalThis && ['seen', 'out', 'name', 'todo'].includes(key)) continue;\n"
+    "    const p = Object.getOwnPropertyDescriptor(value, key);\n"
+    "    out.push(key.toString(), p.writable, p.enumerable, p.configurable, name(p.value), name(p.get), name(p.set));\n"
+    "  }\n"
+    "}\n"
+    "console.log({a: [1], [Symbol('s')]: new Map([[1, new Date(0)]])}, new Error('e').stack);\n"
+    "console.error(new Intl.NumberFormat('de-DE').format(1234.5), RegExp.$1, Error.stackTraceLimit, ({}).then);\n"
+    "try { null.x } catch (e) { console.warn(e) }\n"
+    "console.count(); console.countReset('other'); console.timeEnd('never');\n"
+    "out.join('\\n') + new URL('http://a.example/?b').search + JSON.stringify({d: new Date(0), m: new Map()})";
+
+/* Each ends so that the executor stays in service: ok, or an error of the script's own. */
+static const char *const polluters[] = {
+    "globalThis.left = 1; var v = 2; let l = 3; class C {} function f() {} delete globalThis.atob; globalThis.URL = 0; f",
+    "for (const k of Object.getOwnPropertyNames(globalThis)) { const p = globalThis[k]?.prototype; if (p)\n"
+    "  for (const n of Object.getOwnPropertyNames(p)) try { p[n] = () => 'mine' } catch {} } 'done'",
+    "Intl.NumberFormat = class {}; Intl.DateTimeFormat.prototype.format = null; Date.prototype.toLocaleString = 0;\n"
+    "Number.prototype.toLocaleString = () => 'mine'; delete Intl.Collator",
+    "Error.prepareStackTrace = () => 'mine'; Error.captureStackTrace = () => {}; Error.stackTraceLimit = 0;\n"
+    "Error.prototype.toString = () => 'mine'; Error.prototype.name = 'Mine'; 'done'",
+    "Object.prototype.then = function (f) { f('mine') }; 'done'",
+    "Object.prototype.toJSON = Date.prototype.toJSON = String.prototype.toJSON = () => 'mine'; 'done'",
+    "for (const k of ['get', 'set', 'value', 'text', 'level', 'constructor', 'stack', 'message', 0])\n"
+    "  Object.defineProperty(Object.prototype, k, {__proto__: null, get() { return 'mine' }, set() {}, configurable: true}); 'done'",
+    "const seen = new Set(); const freeze = o => { if (o === null || !['object', 'function'].includes(typeof o) ||\n"
+    "  seen.has(o)) return; seen.add(o); for (const k of Reflect.ownKeys(o)) { const p =\n"
+    "  Object.getOwnPropertyDescriptor(o, k); freeze(p.value); freeze(p.get); freeze(p.set) } Object.freeze(o) };\n"
+    "for (const k of Object.getOwnPropertyNames(globalThis)) if (k !== 'globalThis') freeze(globalThis[k]); 'done'",
+    "console.log = console.error = () => {}; globalThis.console = {log: () => 'mine'}; 'done'",
+    "console.group('deep'); console.group(); console.count(); console.time('never'); console.log({mine: 1}); 'done'",
+    "setTimeout(() => console.log('late'), 1e6); setInterval(() => console.log('late'), 1e6); null.x",
+    "for (let i = 0; i < 100; i++) { new Promise(() => {}); (async () => { await new Promise(() => {}) })() }\n"
+    "Promise.resolve().then(() => new Promise(() => {})); 'done'",
+    "Atomics.waitAsync(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60000).value.then(console.log); 'done'",
+    "/(mine)/.exec('mine'); Symbol.for('mine'); globalThis[Symbol.for('mine')] = 1; 'done'",
+    "new FinalizationRegistry(() => console.log('late')).register({}, 1); globalThis.w = new WeakRef({}); 'done'",
+    "for (let i = 0; i < 200; i++) globalThis.garbage = new Array(131072).fill(i); 'done'",
+    "for (let i = 0; i < 200; i++) globalThis.garbage = [new Uint8Array(1 << 20).fill(i), 'x'.repeat(1 << 20) + i]; 'done'",
+    "globalThis.kept = new WebAssembly.Memory({initial: 1600}); 'done'",
+    "try { new ArrayBuffer(2 ** 33) } catch {} try { new WebAssembly.Memory({initial: 60000}) } catch {} 'done'",
+    "const end = Date.now() + 200; while (Date.now() < end); 'done'",
+};
+
+static char *copy_of(const char *text) {
+  char *copy = strdup(text);
+  ck_assert_ptr_nonnull(copy);
+  return copy;
+}
+
+START_TEST(test_next_job_finds_nothing_of_the_one_before) {
+  struct runtime_config config = with_memory(128);
+  config.cpu_ms = 20000;
+  run_with(fingerprint, &config); /* what an executor's warm-up does: the bundles' bytecode is kept */
+  run_with(fingerprint, &config);
+  ck_assert_msg(result.success, "%s", result.stderr);
+  ck_assert_uint_gt(result.result_len, 50000);
+  char *value = copy_of(result.result), *out = copy_of(result.stdout), *err = copy_of(result.stderr);
+  double peak = (double)result.peak_memory_bytes;
+  for (size_t i = 0; i < sizeof polluters / sizeof *polluters; i++) {
+    run_with(polluters[i], &config);
+    ck_assert_msg(result.success || result.status == ISOQ_STATUS_ERROR, "%s: %s", polluters[i], result.stderr);
+    run_with(fingerprint, &config);
+    ck_assert_msg(result.success, "after %s: %s", polluters[i], result.stderr);
+    ck_assert_msg(strcmp(result.result, value) == 0, "after %s: the realm is another one", polluters[i]);
+    ck_assert_msg(strcmp(result.stdout, out) == 0, "after %s: %s", polluters[i], result.stdout);
+    ck_assert_msg(strcmp(result.stderr, err) == 0, "after %s: %s", polluters[i], result.stderr);
+    ck_assert_msg((double)result.peak_memory_bytes < peak * 1.05 && (double)result.peak_memory_bytes > peak * 0.95,
+                  "after %s: a peak of %ju bytes, not %.0f", polluters[i], (uintmax_t)result.peak_memory_bytes, peak);
+  }
+  free(value);
+  free(out);
+  free(err);
+}
+END_TEST
+
+START_TEST(test_next_job_is_not_charged_for_the_one_before) {
+  struct runtime_config config = with_memory(64);
+  config.cpu_ms = 1000;
+  for (int i = 0; i < 5; i++) {
+    run_with("const end = Date.now() + 300; while (Date.now() < end);\n"
+             "globalThis.kept = [new WebAssembly.Memory({initial: 320}), new Uint8Array(20 << 20)]; 'all of it'",
+             &config);
+    ck_assert_msg(result.success, "%s", result.stderr);
+    ck_assert_uint_lt(result.peak_memory_bytes, 44u << 20);
+    /* Nor does it wait for what the one before left. */
+    run_with("Atomics.waitAsync(" CELL ", 0, 0, 60000); setTimeout(() => {}, 60000); null.x", &config);
+    ck_assert_str_eq(result.error.name, "TypeError");
+    run_with("await new Promise(() => {})", &config);
+    ck_assert_str_eq(result.error.name, "UnsettledPromiseError");
+    ck_assert_double_lt(result.execution_time_ms, 30000);
+  }
+}
+END_TEST
+
+/* ---- a job reports what it did, whatever it did to its built-ins */
+
+START_TEST(test_tricks_with_prototypes_do_not_change_what_is_reported) {
+  static const char *const tricks[] = {
+      "Object.prototype.then = function (f) { f('hijacked') };",
+      "Promise.prototype.then = Promise.prototype.catch = Promise.resolve = () => 'hijacked';",
+      "for (const k of ['get', 'set', 'value', 'writable', 'name', 'stack', 'level', 'text', 'message', 'error'])\n"
+      "  Object.defineProperty(Object.prototype, k, {__proto__: null, get() { return 'hijacked' }, set() {}, configurable: true});",
+      "Error.prepareStackTrace = () => 'hijacked';",
+      "Error.captureStackTrace = e => { e.stack = 'hijacked' };",
+      "Error.prototype.toString = Object.prototype.toString = () => 'hijacked';",
+      "JSON.stringify = JSON.parse = () => 'hijacked';",
+      "Array.prototype.join = Array.prototype.map = Array.prototype.push = () => 'hijacked';",
+      "Array.prototype[Symbol.iterator] = function* () { yield 'hijacked' };",
+      "Function.prototype.call = Function.prototype.apply = Function.prototype.bind = () => 'hijacked';",
+      "String.prototype.replace = String.prototype.split = RegExp.prototype.exec = () => 'hijacked';",
+      "for (const o of [Object, Array, Error, TypeError, Promise, Map, JSON, console])\n"
+      "  { Object.freeze(o); if (o.prototype) Object.freeze(o.prototype) }",
+      "globalThis.Object = globalThis.Error = globalThis.Promise = globalThis.JSON = 'hijacked';",
+      "Object.defineProperty(globalThis, 'undefined_name', {get() { return 'hijacked' }, configurable: true});",
+      "Object.prototype.toString = Object.prototype.valueOf = null;",
+  };
+  /* Up to V8 11 its own wrapper of an awaited script's value is an object with a prototype: the first trick gets
+   * the value. */
+  bool old = atoi(engine_v8_version()) < 12;
+  char code[1024];
+  for (size_t i = 0; i < sizeof tricks / sizeof *tricks; i++) {
+    for (int awaited = 0; awaited < (old && i == 0 ? 1 : 2); awaited++) {
+      const char *prefix = awaited ? "await 0;" : "";
+      snprintf(code, sizeof code, "%s %s\nconsole.log({a: [1]}); const r = {b: [2]}; r", prefix, tricks[i]);
+      run(code);
+      ck_assert_msg(result.success, "%s: %s", code, result.stderr);
+      ck_assert_msg(result.result != NULL && strcmp(result.result, "{\"b\":[2]}") == 0, "%s: %s", code,
+                    result.result);
+      ck_assert_msg(strcmp(result.stdout, "{ a: [ 1 ] }\n") == 0, "%s: %s", code, result.stdout);
+      ck_assert_msg(strcmp(result.stderr, "") == 0, "%s: %s", code, result.stderr);
+      snprintf(code, sizeof code, "%s %s console.error('said');\nnull.x", prefix, tricks[i]);
+      run(code);
+      ck_assert_msg(result.status == ISOQ_STATUS_ERROR, "%s: %s", code, result.result);
+      ck_assert_msg(strcmp(result.error.name, "TypeError") == 0, "%s: %s", code, result.error.name);
+      ck_assert_msg(strcmp(result.error.message, "Cannot read properties of null (reading 'x')") == 0, "%s: %s", code,
+                    result.error.message);
+      ck_assert_msg(result.error.line == (int)(strchr(tricks[i], '\n') ? 3 : 2), "%s: line %d", code,
+                    result.error.line);
+      ck_assert_msg(strncmp(result.stderr, "said\n", 5) == 0, "%s: %s", code, result.stderr);
+    }
+  }
+}
+END_TEST
+
 static TCase *engine_case(Suite *suite, const char *name) {
   TCase *tcase = tcase_create(name);
   tcase_add_checked_fixture(tcase, start, finish);
@@ -713,6 +1149,16 @@ static void add_limits(Suite *suite) {
   tcase_add_test(memory, test_excessive_allocation_fails);
   tcase_add_test(memory, test_memory_limit_configurable);
   tcase_add_test(memory, test_refused_buffer_can_be_caught);
+  tcase_add_test(memory, test_memory_that_v8_maps_counts);
+  tcase_add_test(memory, test_buffers_that_can_grow_count);
+  tcase_add_test(memory, test_memory_that_v8_maps_is_in_the_peak_and_is_given_back);
+  tcase_add_test(memory, test_refused_webassembly_memory_can_be_caught);
+  tcase_add_test(memory, test_memory_grow_instruction_gives_minus_one);
+  tcase_add_test(memory, test_number_of_mappings_is_bounded);
+  tcase_add_test(memory, test_heap_and_buffers_share_one_limit);
+  tcase_add_test(memory, test_one_large_string_counts);
+  tcase_add_test(memory, test_garbage_does_not_count);
+  tcase_add_test(memory, test_input_that_does_not_fit_into_memory_is_oom);
 }
 
 static void add_surface(Suite *suite) {
@@ -724,9 +1170,15 @@ static void add_surface(Suite *suite) {
   tcase_add_test(console, test_console_is_out_of_the_scripts_reach);
   tcase_add_test(console, test_output_over_its_limit_is_cut);
 
+  TCase *leftovers = engine_case(suite, "leftovers");
+  tcase_add_test(leftovers, test_next_job_finds_nothing_of_the_one_before);
+  tcase_add_test(leftovers, test_next_job_is_not_charged_for_the_one_before);
+  tcase_add_test(leftovers, test_tricks_with_prototypes_do_not_change_what_is_reported);
+
   TCase *web = engine_case(suite, "web API");
   tcase_add_test(web, test_timers_run_in_order_of_their_time);
   tcase_add_test(web, test_too_many_timers_throw);
+  tcase_add_test(web, test_time_limit_of_wait_async_is_waited_for);
   tcase_add_test(web, test_web_api);
   tcase_add_test(web, test_time_zone_is_utc_and_locale_en_us);
   tcase_add_test(web, test_nothing_of_node_or_the_host_is_there);
@@ -738,6 +1190,7 @@ int main(void) {
   tcase_add_test(platform, test_v8_platform_initialization);
   tcase_add_test(platform, test_v8_double_initialization);
   tcase_add_test(platform, test_v8_initialized_before_init);
+  tcase_add_test(platform, test_v8_that_gives_up_says_which_limit);
   suite_add_tcase(suite, platform);
   add_execution(suite);
   add_limits(suite);

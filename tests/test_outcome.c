@@ -305,7 +305,8 @@ static const struct {
     {{.memory_mb = 64, .resident_bytes = 3 << 19, EXITED(70)},
      OUTCOME_END_OOM,
      ISOQ_STATUS_OOM,
-     "memory: 1.5 MB resident when last looked at, and V8 could not get more within memory_mb 64 (exit status 70)"},
+     "memory: 1.5 MB resident when last looked at, and V8 could not get more within memory_mb 64 (exit "
+     "status 70)"},
     {{EXITED(71)}, OUTCOME_END_GAVE_UP, ISOQ_STATUS_CRASHED, "V8 gave up (exit status 71)"},
     {{EXITED(72)}, OUTCOME_END_EXIT, ISOQ_STATUS_CRASHED, "exit status 72"},
     {{EXITED(74)}, OUTCOME_END_EXIT, ISOQ_STATUS_CRASHED, "exit status 74"},

@@ -502,7 +502,8 @@ START_TEST(test_processor_time_is_watched) {
 
   start_and_wait(1);
   entry = run("spin", ",\"cpu_ms\":100");
-  assert_failed(entry, ISOQ_STATUS_CPU_TIMEOUT, " ms of processor time used, over cpu_ms 100; the script did not");
+  assert_failed(entry, ISOQ_STATUS_CPU_TIMEOUT,
+                " ms of processor time used, over cpu_ms 100; the script did not");
   ck_assert_double_ge(entry->result.cpu_time_ms, 100);
   wait_for_end(OUTCOME_END_CPU_TIMEOUT);
   assert_next_is_served();
@@ -593,12 +594,12 @@ static const struct {
     {"die-by:7", ISOQ_STATUS_CRASHED, "SIGBUS", OUTCOME_END_SIGNAL},
     {"die-by:9", ISOQ_STATUS_CRASHED, "SIGKILL, not by its worker", OUTCOME_END_SIGNAL},
     {"die-by:31", ISOQ_STATUS_SANDBOX_VIOLATION, "sandbox", OUTCOME_END_SANDBOX},
-    {"exit:70", ISOQ_STATUS_OOM, "V8 could not get more within memory_mb 64 (exit status 70)", OUTCOME_END_OOM},
+    {"exit:70", ISOQ_STATUS_OOM, "V8 could not get more within memory_mb 64 (exit status 70)",
+     OUTCOME_END_OOM},
     {"exit:71", ISOQ_STATUS_CRASHED, "V8 gave up", OUTCOME_END_GAVE_UP},
     {"exit:0", ISOQ_STATUS_CRASHED, "ended in the middle of the job (exit status 0)", OUTCOME_END_EXIT},
     {"exit:74", ISOQ_STATUS_CRASHED, "exit status 74", OUTCOME_END_EXIT},
-    {"dying:oom", ISOQ_STATUS_OOM,
-     "memory: the heap is full", OUTCOME_END_OOM},
+    {"dying:oom", ISOQ_STATUS_OOM, "memory: the heap is full", OUTCOME_END_OOM},
     {"dying:crash", ISOQ_STATUS_CRASHED, "V8 gave up: the heap is full", OUTCOME_END_GAVE_UP},
     {"dying-and-living-on", ISOQ_STATUS_OOM, "soon", OUTCOME_END_OOM},
     {"truncated", ISOQ_STATUS_CRASHED, "exit status 0", OUTCOME_END_EXIT},
@@ -620,8 +621,10 @@ static const struct {
      OUTCOME_END_PROTOCOL},
     {"flood", ISOQ_STATUS_CRASHED, "bytes of console output, over max_output_bytes 100000 and 65536 of slack",
      OUTCOME_END_PROTOCOL},
-    {"empty-lines", ISOQ_STATUS_CRASHED, "bytes of console output, over max_output_bytes", OUTCOME_END_PROTOCOL},
-    {"print-bytes:170000", ISOQ_STATUS_CRASHED, "bytes of console output, over max_output_bytes", OUTCOME_END_PROTOCOL},
+    {"empty-lines", ISOQ_STATUS_CRASHED, "bytes of console output, over max_output_bytes",
+     OUTCOME_END_PROTOCOL},
+    {"print-bytes:170000", ISOQ_STATUS_CRASHED, "bytes of console output, over max_output_bytes",
+     OUTCOME_END_PROTOCOL},
     {"print-bytes:2000000", ISOQ_STATUS_CRASHED, "protocol: a CONSOLE message of 2000006 bytes",
      OUTCOME_END_PROTOCOL},
 };

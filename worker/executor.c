@@ -680,15 +680,17 @@ static void on_said(evutil_socket_t fd, short what, void *ctx) {
 
 static void on_busy_deadline(struct executor *e) {
   if (e->cancelled)
-    executor_kill(e, OUTCOME_END_CANCELLED,
-                  "cancelled: the script did not stop by itself within %u ms of grace (kill_grace_ms), and its "
-                  "executor was killed",
-                  e->options.grace_ms);
+    executor_kill(
+        e, OUTCOME_END_CANCELLED,
+        "cancelled: the script did not stop by itself within %u ms of grace (kill_grace_ms), and its "
+        "executor was killed",
+        e->options.grace_ms);
   else
     executor_kill(e, OUTCOME_END_TIMEOUT,
                   "timeout: %.0f ms used, over timeout_ms %u; the script did not stop within %u ms of grace "
                   "(kill_grace_ms), and its executor was killed",
-                  clock_ms(clock_monotonic_ns() - e->job_started_ns), e->job->timeout_ms, e->options.grace_ms);
+                  clock_ms(clock_monotonic_ns() - e->job_started_ns), e->job->timeout_ms,
+                  e->options.grace_ms);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *ctx) {
@@ -740,16 +742,18 @@ static void on_watch(evutil_socket_t fd, short what, void *ctx) {
   if (resident > e->resident_max) e->resident_max = resident;
   if (resident > e->resident_job_max) e->resident_job_max = resident;
   if (resident > limit)
-    executor_kill(e, OUTCOME_END_MEMORY,
-                  "memory: %.1f MB resident, over memory_mb %u and memory_slack_mb %u; its executor was killed "
-                  "after %.0f ms",
-                  megabytes(resident - e->resident_at_ready), e->job->memory_mb, e->options.memory_slack_mb,
-                  clock_ms(clock_monotonic_ns() - e->job_started_ns));
+    executor_kill(
+        e, OUTCOME_END_MEMORY,
+        "memory: %.1f MB resident, over memory_mb %u and memory_slack_mb %u; its executor was killed "
+        "after %.0f ms",
+        megabytes(resident - e->resident_at_ready), e->job->memory_mb, e->options.memory_slack_mb,
+        clock_ms(clock_monotonic_ns() - e->job_started_ns));
   else if (e->job->cpu_ms > 0 && cpu >= 0 && e->job_cpu_ns >= 0 && cpu - e->job_cpu_ns > cpu_limit)
-    executor_kill(e, OUTCOME_END_CPU_TIMEOUT,
-                  "cpu_timeout: %.0f ms of processor time used, over cpu_ms %u; the script did not stop within "
-                  "%u ms of grace (kill_grace_ms), and its executor was killed",
-                  clock_ms(cpu - e->job_cpu_ns), e->job->cpu_ms, e->options.grace_ms);
+    executor_kill(
+        e, OUTCOME_END_CPU_TIMEOUT,
+        "cpu_timeout: %.0f ms of processor time used, over cpu_ms %u; the script did not stop within "
+        "%u ms of grace (kill_grace_ms), and its executor was killed",
+        clock_ms(cpu - e->job_cpu_ns), e->job->cpu_ms, e->options.grace_ms);
 }
 
 /* ---- the end ---- */

@@ -83,7 +83,8 @@ static void general_message(const struct outcome_death *death, enum outcome_end 
   outcome_describe(death, how, sizeof(how));
   switch (end) {
   case OUTCOME_END_OOM:
-    snprintf(out, size, "memory: %.1f MB resident when last looked at, and V8 could not get more within memory_mb "
+    snprintf(out, size,
+             "memory: %.1f MB resident when last looked at, and V8 could not get more within memory_mb "
              "%u (%s)",
              (double)death->resident_bytes / (1 << 20), death->memory_mb, how);
     break;

@@ -43,8 +43,8 @@ PROBE_TOLERANCE = 0.2
 CULPRITS_TRIED = 60
 MISMATCHES_EXPLAINED = 5
 SHOWN_CHARACTERS = 1500
-# How long it ran is in the message of a script that was stopped.
-RAN_FOR = re.compile(r'\b(after )\d+( ms)')
+# How much it used, and how long it ran, is in the message of a script that was stopped.
+USED = re.compile(r'((?:^|: |after |and ))[\d.]+( (?:ms|MB))\b')
 
 print_lock = threading.Lock()
 
@@ -56,7 +56,7 @@ def say(*lines):
 
 def comparable(result):
     def mask(value):
-        return RAN_FOR.sub(r'\1N\2', value)
+        return USED.sub(r'\1N\2', value)
 
     out = {key: result[key] for key in COMPARED}
     if result['status'] in ('timeout', 'cpu_timeout', 'oom', 'crashed'):

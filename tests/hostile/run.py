@@ -16,6 +16,7 @@ A header is the leading comment of a script. Lines of it that mean something (`\
   // stderr: TEXT               is part of it
   // error: NAME                exactly; message: is part of it; line: exactly
   // truncated: stdout|stderr
+  // peak_max_kb: NUMBER        peak_memory_bytes is no more
   // not: TEXT                  nowhere in the whole result
 
 Every result must besides be well-formed: success, result and error agree with the status.
@@ -44,7 +45,7 @@ GROWTH_MAX_KB = 10 * 1024
 BASELINE_JOBS = 200
 PREFIX = 'isoq:{default}:'
 HEADER_LINE = re.compile(r'// (expect|job|result|result_json|result_length|result_type|stdout|stdout_is|stdout_json|'
-                         r'stderr|error|message|line|truncated|not):(?: (.*))?$')
+                         r'stderr|error|message|line|truncated|peak_max_kb|not):(?: (.*))?$')
 STATUSES = {'ok', 'error', 'timeout', 'cpu_timeout', 'oom', 'output_limit', 'crashed', 'sandbox_violation', 'cancelled',
             'invalid', 'worker_lost'}
 
@@ -118,6 +119,7 @@ class Script:
             'message': lambda: value in error.get('message', ''),
             'line': lambda: error.get('line') == int(value),
             'truncated': lambda: result['truncated'][value],
+            'peak_max_kb': lambda: result['peak_memory_bytes'] <= int(value) * 1024,
             'not': lambda: value not in raw.replace(result['id'], ''),
         }[key]()
 

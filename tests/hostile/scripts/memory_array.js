@@ -1,5 +1,5 @@
 // expect: oom
-// job: {"timeout_ms": 5000}
+// job: {"timeout_ms": 20000}
 // stdout: before
 // stderr: memory
 console.log('before');

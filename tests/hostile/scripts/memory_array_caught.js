@@ -1,5 +1,5 @@
 // expect: oom
-// job: {"timeout_ms": 5000}
+// job: {"timeout_ms": 20000}
 // not: caught
 const kept = [];
 for (;;) try { for (;;) kept.push({ kept }); } catch (e) { console.log('caught'); } finally { kept.push({}); }

@@ -1,4 +1,4 @@
 // expect: oom
-// job: {"timeout_ms": 5000}
+// job: {"timeout_ms": 20000}
 let f = () => 0;
 for (;;) { const before = f, ballast = [1, 2, 3]; f = () => before() + ballast.length; }

@@ -1,5 +1,5 @@
 // expect: ok
-// job: {"timeout_ms": 5000}
+// job: {"timeout_ms": 20000}
 // truncated: stdout
 // The text is 1 MB, the cut output 1 MiB; indenting it all first would take 1 GB.
 for (let i = 0; i < 500; i++) console.group();

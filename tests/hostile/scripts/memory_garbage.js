@@ -1,5 +1,5 @@
 // expect: ok
-// job: {"timeout_ms": 5000}
+// job: {"timeout_ms": 20000}
 // result: 200
 // What is let go of again is no offence.
 let total = 0;

@@ -1,5 +1,5 @@
 // expect: oom
-// job: {"timeout_ms": 5000}
+// job: {"timeout_ms": 20000}
 const kept = [];
 const more = async () => { for (;;) { kept.push(new Array(100).fill(0)); await null; } };
 await more();

@@ -1,3 +1,3 @@
 // expect: oom
-// job: {"timeout_ms": 5000}
+// job: {"timeout_ms": 20000}
 JSON.parse('[' + '[],'.repeat(4e6) + '1]').length;

@@ -1,4 +1,4 @@
 // expect: oom
-// job: {"timeout_ms": 5000}
+// job: {"timeout_ms": 20000}
 const kept = [];
 for (;;) kept.push(new Promise(() => {}).then(() => {}));

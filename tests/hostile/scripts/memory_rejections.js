@@ -1,4 +1,4 @@
 // expect: oom
-// job: {"timeout_ms": 5000}
+// job: {"timeout_ms": 20000}
 // Each is remembered until the microtasks have run.
 for (let i = 0;; i++) Promise.reject([i]);

@@ -1,3 +1,3 @@
 // expect: oom|error
-// job: {"timeout_ms": 5000}
+// job: {"timeout_ms": 20000}
 /y/.test('x'.repeat(2 ** 29 - 24));

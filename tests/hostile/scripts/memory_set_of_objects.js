@@ -1,4 +1,4 @@
 // expect: oom
-// job: {"timeout_ms": 5000}
+// job: {"timeout_ms": 20000}
 const set = new Set();
 for (;;) set.add({});

@@ -1,4 +1,5 @@
-// expect: error|oom|crashed
-// job: {"timeout_ms": 5000}
+// expect: oom
+// job: {"timeout_ms": 20000}
+// stderr: over memory_mb 64
 const kept = [];
 for (;;) kept.push(new WebAssembly.Memory({ initial: 1 }));

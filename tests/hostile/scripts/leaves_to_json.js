@@ -1,0 +1,5 @@
+// expect: ok
+// job: {"timeout_ms": 10000}
+// Clean: the next job comes to the same executor. finds_nothing.js looks.
+Object.prototype.toJSON = String.prototype.toJSON = () => 'left';
+({});
