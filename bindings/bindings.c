@@ -58,6 +58,8 @@ int bindings_new(struct event_base *base, const struct bindings_options *options
     free(bindings);
     return rc;
   }
+  TAILQ_INIT(&bindings->reading);
+  evtimer_assign(&bindings->read, base, bindings_read_pages, bindings);
   *out = bindings;
   return 0;
 }
@@ -65,6 +67,7 @@ int bindings_new(struct event_base *base, const struct bindings_options *options
 void bindings_free(struct bindings *bindings) {
   if (!bindings) return;
   assert(bindings->sessions == 0);
+  evtimer_del(&bindings->read);
   aws_free(bindings->aws);
   free(bindings);
 }

@@ -35,8 +35,7 @@ struct binding_operation {
   const char *page_size;                    /* member of the question: how many items on a page */
   int32_t page_size_max;
   /* Adds the members that the script sees to `to`, an empty object. */
-  void (*item)(struct binding_call *call, const struct aws_answer *answer, struct json_object *from,
-               struct json_object *to);
+  void (*item)(struct binding_call *call, struct json_object *from, struct json_object *to);
   /* NULL, or what to do about an error: true when it asks or answers itself. */
   bool (*on_error)(struct binding_call *call, const struct aws_answer *answer);
 };
@@ -62,6 +61,9 @@ __attribute__((format(printf, 3, 4))) void binding_call_fail(struct binding_call
                                                              const char *format, ...);
 /* As AWS said it. */
 void binding_call_fail_as(struct binding_call *call, const struct aws_answer *answer);
+/* As AnswerError: "AWS gave an answer that cannot be used: ...". */
+__attribute__((format(printf, 2, 3))) void binding_call_broken(struct binding_call *call, const char *format,
+                                                               ...);
 void binding_call_no_memory(struct binding_call *call);
 /* "queryResources" */
 const char *binding_call_name(const struct binding_call *call);
@@ -73,10 +75,8 @@ void binding_put(struct binding_call *call, struct json_object *to, const char *
 /* "" is null. */
 void binding_put_text(struct binding_call *call, struct json_object *to, const char *name, const char *text);
 /* The account and the region that were asked. */
-void binding_put_account(struct binding_call *call, const struct aws_answer *answer, struct json_object *to,
-                         const char *name);
-void binding_put_region(struct binding_call *call, const struct aws_answer *answer, struct json_object *to,
-                        const char *name);
+void binding_put_account(struct binding_call *call, struct json_object *to, const char *name);
+void binding_put_region(struct binding_call *call, struct json_object *to, const char *name);
 
 /* A member of AWS' item goes into ours. Absent: null. Of another type: the call fails as AnswerError. */
 void binding_take(struct binding_call *call, struct json_object *to, const char *name,

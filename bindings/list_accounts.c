@@ -17,9 +17,7 @@
 #define XML_BYTES_MAX (64u << 10)
 #define ACCOUNT_DIGITS 12
 
-static void item(struct binding_call *call, const struct aws_answer *answer, struct json_object *from,
-                 struct json_object *to) {
-  (void)answer;
+static void item(struct binding_call *call, struct json_object *from, struct json_object *to) {
   binding_take(call, to, "id", from, "Id", json_type_string);
   binding_take(call, to, "name", from, "Name", json_type_string);
   binding_take(call, to, "email", from, "Email", json_type_string);
@@ -90,10 +88,8 @@ static void on_identity(struct binding_call *call, const struct aws_answer *answ
   if (!answer->ok) {
     binding_call_fail_as(call, answer);
   } else if (!identity_read(&identity, answer->body, answer->body_len)) {
-    binding_call_fail(call, "AnswerError",
-                      "%s: AWS gave an answer that cannot be used: no account of 12 digits at "
-                      "GetCallerIdentityResponse/GetCallerIdentityResult/Account",
-                      binding_call_name(call));
+    binding_call_broken(call, "no account of 12 digits at "
+                              "GetCallerIdentityResponse/GetCallerIdentityResult/Account");
   } else {
     account = json_object_new_object();
     if (account) {

@@ -7,9 +7,7 @@
  */
 #include "bindings/host.h"
 
-static void item(struct binding_call *call, const struct aws_answer *answer, struct json_object *from,
-                 struct json_object *to) {
-  (void)answer;
+static void item(struct binding_call *call, struct json_object *from, struct json_object *to) {
   binding_take(call, to, "name", from, "RegionName", json_type_string);
   binding_take(call, to, "status", from, "RegionOptStatus", json_type_string);
 }

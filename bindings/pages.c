@@ -1,104 +1,22 @@
 /*
- * An operation that lists something, page by page, and the building of items.
+ * An operation that lists something, page by page. All five functions are lists, and AWS' lists differ in little but
+ * names, so what they share is here once.
  *
- * All five functions are lists, and AWS' lists differ in little but names, so what they share is here once: the page
- * size, the token, the end at the script's limit, and what a list may not do to us. The page size stays the same from
- * the first page to the last, because some operations want a token back with the very parameters that it came with; what
- * the last page has over the limit is dropped.
+ * The page size stays the same from the first page to the last, because some operations want a token back with the very
+ * parameters that it came with; what the last page has over the script's limit is dropped. An empty page is no end:
+ * CloudWatch gives them while it searches. A page token that repeats is one, since it would go on for ever.
  *
- * An empty page is no end: CloudWatch gives them while it searches. A page token that repeats is one, though, since it
- * would go on for ever.
+ * A page may have ten thousand items, and pages of many jobs come at the same time. They queue up here and are read for
+ * a few milliseconds in each turn of the loop, all together, so that reading never keeps the broker from its deadlines.
  */
-#include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 #include "bindings/json_answer.h"
 #include "bindings/session.h"
+#include "worker/clock.h"
 
 #define PAGES_MAX 10000
-
-static void broken(struct binding_call *call, const char *member, const char *what) {
-  binding_call_fail(call, "AnswerError", "%s: AWS gave an answer that cannot be used: %s %s",
-                    binding_call_name(call), member, what);
-}
-
-/* ---- building ---- */
-
-void binding_put(struct binding_call *call, struct json_object *to, const char *name,
-                 struct json_object *value) {
-  if (!value || json_object_object_add(to, name, value) < 0) {
-    json_object_put(value);
-    binding_call_no_memory(call);
-  }
-}
-
-void binding_put_text(struct binding_call *call, struct json_object *to, const char *name, const char *text) {
-  if (text && *text)
-    binding_put(call, to, name, json_object_new_string(text));
-  else if (json_object_object_add(to, name, NULL) < 0)
-    binding_call_no_memory(call);
-}
-
-void binding_put_account(struct binding_call *call, const struct aws_answer *answer, struct json_object *to,
-                         const char *name) {
-  const char *account = binding_call_asked(call, BINDING_ACCOUNT);
-  binding_put_text(call, to, name, account ? account : answer->account);
-}
-
-void binding_put_region(struct binding_call *call, const struct aws_answer *answer, struct json_object *to,
-                        const char *name) {
-  const char *region = binding_call_asked(call, BINDING_REGION);
-  binding_put_text(call, to, name, region ? region : answer->region);
-}
-
-void binding_take(struct binding_call *call, struct json_object *to, const char *name,
-                  struct json_object *from, const char *member, enum json_type type) {
-  struct json_object *value = json_object_object_get(from, member);
-  if (!value)
-    binding_put_text(call, to, name, NULL);
-  else if (!json_object_is_type(value, type))
-    broken(call, member, type == json_type_string ? "is not a string" : "is not a whole number");
-  else
-    binding_put(call, to, name, json_object_get(value));
-}
-
-void binding_take_seconds(struct binding_call *call, struct json_object *to, const char *name,
-                          struct json_object *from, const char *member) {
-  struct json_object *value = json_object_object_get(from, member);
-  if (!value) {
-    binding_put_text(call, to, name, NULL);
-    return;
-  }
-  const double ms = json_object_get_double(value) * 1000;
-  if ((!json_object_is_type(value, json_type_int) && !json_object_is_type(value, json_type_double)) ||
-      !(fabs(ms) <= 8.64e15))
-    broken(call, member, "is not a time in seconds");
-  else
-    binding_put(call, to, name, json_object_new_int64(llround(ms)));
-}
-
-void binding_take_json(struct binding_call *call, struct json_object *to, const char *name,
-                       struct json_object *from, const char *member) {
-  struct json_object *value = json_object_object_get(from, member);
-  char problem[JSON_PROBLEM_SIZE];
-  if (!value) {
-    binding_put_text(call, to, name, NULL);
-    return;
-  }
-  if (!json_object_is_type(value, json_type_string)) {
-    broken(call, member, "is not a string of JSON");
-    return;
-  }
-  value =
-      json_answer_verbatim(json_object_get_string(value), (size_t)json_object_get_string_len(value), problem);
-  if (value)
-    binding_put(call, to, name, value);
-  else
-    broken(call, member, problem);
-}
-
-/* ---- pages ---- */
+#define SLICE_NS (5 * CLOCK_NS_PER_MS)
 
 static void on_page(struct binding_call *call, const struct aws_answer *answer);
 
@@ -122,64 +40,104 @@ static void ask(struct binding_call *call) {
   binding_call_send(call, &request, on_page);
 }
 
-static void take_items(struct binding_call *call, const struct aws_answer *answer,
-                       struct json_object *items) {
-  const size_t count = items ? json_object_array_length(items) : 0;
-  for (size_t i = 0; i < count && call->items < call->values.limit && call->state != CALL_FINISHED; i++) {
-    struct json_object *from = json_object_array_get_idx(items, i), *to;
-    if (!json_object_is_type(from, json_type_object)) {
-      broken(call, call->operation->items, "has an item that is not an object");
-      return;
-    }
-    to = json_object_new_object();
-    if (to) call->operation->item(call, answer, from, to);
-    binding_call_add(call, to);
-  }
-}
-
-/* Asks for the next page, or is done. */
+/* Asks for the next page, or is done. `token`: NULL after the last. */
 static void go_on(struct binding_call *call, struct json_object *token) {
   const char *name = call->operation->token;
-  if (call->state == CALL_FINISHED) return;
-  if (!token || call->items >= call->values.limit) {
-    binding_call_done(call);
-  } else if (!json_object_is_type(token, json_type_string)) {
-    broken(call, name, "is not a string");
-  } else if (json_object_get_string_len(token) == 0) {
+  if (!token) {
     binding_call_done(call);
   } else if (json_object_equal(token, json_object_object_get(call->question, name))) {
-    broken(call, name, "is the same twice, so the pages have no end");
+    binding_call_broken(call, "%s is the same twice, so the pages have no end", name);
   } else if (call->pages >= PAGES_MAX) {
-    broken(call, name, "follows after 10000 pages, which is the most that are read");
+    binding_call_broken(call, "there is a %s after %d pages, which is the most that are read", name,
+                        PAGES_MAX);
   } else {
     binding_put(call, call->question, name, json_object_get(token));
     if (call->state != CALL_FINISHED) ask(call);
   }
 }
 
+static void stop_reading(struct binding_call *call) {
+  TAILQ_REMOVE(&call->bindings->reading, call, reading);
+  json_page_free(call->page);
+  call->page = NULL;
+}
+
+void binding_call_drop_page(struct binding_call *call) {
+  if (call->page) stop_reading(call);
+}
+
+static void take_item(struct binding_call *call, struct json_object *from) {
+  struct json_object *to = json_object_new_object();
+  if (to) call->operation->item(call, from, to);
+  binding_call_add(call, to); /* which may end the call, and its page with it */
+  json_object_put(from);
+}
+
+/* One step; true when there is more to read. */
+static bool read_on(struct binding_call *call) {
+  struct json_object *item;
+  switch (json_page_next(call->page, &item)) {
+  case JSON_STEP_ITEM:
+    take_item(call, item);
+    if (call->items >= call->values.limit) binding_call_done(call);
+    return call->page != NULL;
+  case JSON_STEP_BROKEN: binding_call_broken(call, "%s", json_page_problem(call->page)); return false;
+  case JSON_STEP_END: break;
+  }
+  struct json_object *token = json_object_get(json_page_token(call->page));
+  stop_reading(call);
+  go_on(call, token);
+  json_object_put(token);
+  return false;
+}
+
+void bindings_read_pages(evutil_socket_t fd, short what, void *ctx) {
+  struct bindings *bindings = ctx;
+  const int64_t until_ns = clock_monotonic_ns() + SLICE_NS;
+  const struct timeval next_turn = {0};
+  struct binding_call *call;
+  bool more = true;
+  (void)fd;
+  (void)what;
+
+  while (more && (call = TAILQ_FIRST(&bindings->reading))) {
+    while (read_on(call) && more)
+      more = clock_monotonic_ns() < until_ns;
+    if (call->page) { /* the others first, next time */
+      TAILQ_REMOVE(&bindings->reading, call, reading);
+      TAILQ_INSERT_TAIL(&bindings->reading, call, reading);
+    }
+    more = more && clock_monotonic_ns() < until_ns;
+  }
+  /* A timer, since an event made active would run before the loop has looked at its descriptors. */
+  if (!TAILQ_EMPTY(&bindings->reading)) evtimer_add(&bindings->read, &next_turn);
+}
+
+static void copy_name(char out[BINDING_NAME_SIZE], const char *name) {
+  const size_t len = name ? strlen(name) : 0;
+  memcpy(out, len < BINDING_NAME_SIZE ? name : "", len < BINDING_NAME_SIZE ? len : 0);
+  out[len < BINDING_NAME_SIZE ? len : 0] = '\0';
+}
+
 static void on_page(struct binding_call *call, const struct aws_answer *answer) {
   const struct binding_operation *operation = call->operation;
-  char problem[JSON_PROBLEM_SIZE];
+  const struct timeval next_turn = {0};
 
   if (!answer->ok) {
     if (!operation->on_error || !operation->on_error(call, answer)) binding_call_fail_as(call, answer);
     return;
   }
-  call->pages++;
-  struct json_object *page = json_answer_parse(answer->body, answer->body_len, problem);
-  struct json_object *items =
-      json_object_is_type(page, json_type_object) ? json_object_object_get(page, operation->items) : NULL;
-  if (!page) {
-    broken(call, "it", problem);
-  } else if (!json_object_is_type(page, json_type_object)) {
-    broken(call, "it", "is not an object");
-  } else if (items && !json_object_is_type(items, json_type_array)) {
-    broken(call, operation->items, "is not an array");
-  } else {
-    take_items(call, answer, items);
-    go_on(call, json_object_object_get(page, operation->token));
+  copy_name(call->account, answer->account);
+  copy_name(call->region, answer->region);
+  call->page = json_page_new(answer->body, answer->body_len, operation->items, operation->token);
+  if (!call->page) {
+    binding_call_no_memory(call);
+    return;
   }
-  json_object_put(page);
+  call->pages++;
+  TAILQ_INSERT_TAIL(&call->bindings->reading, call, reading);
+  if (!evtimer_pending(&call->bindings->read, NULL) && evtimer_add(&call->bindings->read, &next_turn) < 0)
+    binding_call_no_memory(call);
 }
 
 void binding_call_list(struct binding_call *call, const struct binding_operation *operation,

@@ -4,9 +4,7 @@
  */
 #include "bindings/host.h"
 
-static void item(struct binding_call *call, const struct aws_answer *answer, struct json_object *from,
-                 struct json_object *to) {
-  (void)answer;
+static void item(struct binding_call *call, struct json_object *from, struct json_object *to) {
   binding_take(call, to, "timestamp", from, "timestamp", json_type_int);
   binding_take(call, to, "message", from, "message", json_type_string);
   binding_take(call, to, "ingestionTime", from, "ingestionTime", json_type_int);

@@ -4,12 +4,11 @@
  */
 #include "bindings/host.h"
 
-static void item(struct binding_call *call, const struct aws_answer *answer, struct json_object *from,
-                 struct json_object *to) {
+static void item(struct binding_call *call, struct json_object *from, struct json_object *to) {
   binding_take(call, to, "id", from, "Identifier", json_type_string);
   binding_put_text(call, to, "type", binding_call_text(call, "resourceType"));
-  binding_put_account(call, answer, to, "accountId");
-  binding_put_region(call, answer, to, "region");
+  binding_put_account(call, to, "accountId");
+  binding_put_region(call, to, "region");
   binding_take_json(call, to, "properties", from, "Properties");
 }
 

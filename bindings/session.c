@@ -59,6 +59,7 @@ static void call_stop(struct binding_call *call) {
   if (event_initialized(&call->timer)) evtimer_del(&call->timer);
   if (call->transfer) aws_cancel(call->transfer);
   call->transfer = NULL;
+  binding_call_drop_page(call);
   json_object_put(call->question);
   call->question = NULL;
 }
@@ -428,6 +429,7 @@ int bindings_call(struct bindings_session *session, uint32_t id, const char *nam
   struct binding_call *call = calloc(1, sizeof *call);
   if (!call) return -ENOMEM;
   call->session = session;
+  call->bindings = session->bindings;
   call->id = id;
   call->state = CALL_WAITING;
   TAILQ_INSERT_TAIL(&session->lists[CALL_WAITING], call, entry);

@@ -25,9 +25,7 @@ static void put_resources(struct binding_call *call, struct json_object *from, s
   binding_put(call, to, "resources", ours);
 }
 
-static void item(struct binding_call *call, const struct aws_answer *answer, struct json_object *from,
-                 struct json_object *to) {
-  (void)answer;
+static void item(struct binding_call *call, struct json_object *from, struct json_object *to) {
   binding_take(call, to, "eventId", from, "EventId", json_type_string);
   binding_take(call, to, "eventName", from, "EventName", json_type_string);
   binding_take_seconds(call, to, "eventTime", from, "EventTime");

@@ -94,9 +94,25 @@ static void turn(void) {
   ck_assert_int_ge(event_base_loop(base, EVLOOP_NONBLOCK), 0);
 }
 
+/* A page is read bit by bit: until it has led to something, an answer or the next question. */
+static void wait_for_progress(size_t before) {
+  const int64_t until_ns = clock_monotonic_ns() + 10000 * CLOCK_NS_PER_MS;
+  while (answer_count + scripted_aws_count() == before) {
+    ck_assert_msg(clock_monotonic_ns() < until_ns, "nothing after 10 s");
+    turn();
+  }
+}
+
+static void give(size_t request, const struct aws_answer *answer) {
+  const size_t before = answer_count + scripted_aws_count();
+  scripted_aws_answer(request, answer);
+  wait_for_progress(before);
+}
+
 static void body(size_t request, const char *text) {
+  const size_t before = answer_count + scripted_aws_count();
   scripted_aws_body(request, text, strlen(text));
-  turn();
+  wait_for_progress(before);
 }
 
 static void refuse(size_t request, const char *error_name, const char *message, int status) {
@@ -470,12 +486,11 @@ END_TEST
 START_TEST(test_query_resources_names_the_account_and_region_that_answered) {
   static const char text[] = "{\"ResourceDescriptions\":[{\"Identifier\":\"q\",\"Properties\":\"{}\"}]}";
   call("queryResources", "[\"AWS::SQS::Queue\"]");
-  scripted_aws_answer(0, &(struct aws_answer){.ok = true,
-                                              .body = text,
-                                              .body_len = sizeof text - 1,
-                                              .region = "eu-west-3",
-                                              .account = "123456789012"});
-  turn();
+  give(0, &(struct aws_answer){.ok = true,
+                               .body = text,
+                               .body_len = sizeof text - 1,
+                               .region = "eu-west-3",
+                               .account = "123456789012"});
   answered(
       "[{\"id\":\"q\",\"type\":\"AWS::SQS::Queue\",\"accountId\":\"123456789012\",\"region\":\"eu-west-3\","
       "\"properties\":{}}]");
@@ -586,7 +601,7 @@ START_TEST(test_empty_pages_come_to_an_end) {
     body(i, page);
   }
   ck_assert_uint_eq(i, 10000);
-  failed("AnswerError", "after 10000 pages");
+  failed("AnswerError", "there is a nextToken after 10000 pages");
 }
 END_TEST
 
@@ -606,7 +621,7 @@ START_TEST(test_answers_that_are_not_what_aws_documents_are_errors) {
       {"listRegions", "[]", "{\"Regions\":[", "it is not JSON: it ends too early"},
       {"listRegions", "[]", "{} {}", "it is not JSON: unexpected character '{' at byte 3"},
       {"listRegions", "[]", "[]", "it is not an object"},
-      {"listRegions", "[]", "null", "it is null"},
+      {"listRegions", "[]", "null", "it is not an object"},
       {"listRegions", "[]", "{\"Regions\":{}}", "Regions is not an array"},
       {"listRegions", "[]", "{\"Regions\":[1]}", "Regions has an item that is not an object"},
       {"listRegions", "[]", "{\"Regions\":[null]}", "Regions has an item that is not an object"},
@@ -668,6 +683,48 @@ START_TEST(test_deep_and_crowded_answers_are_refused) {
 }
 END_TEST
 
+START_TEST(test_a_nul_after_a_page_is_not_json) {
+  const size_t before = answer_count + scripted_aws_count();
+  call("listRegions", "[]");
+  scripted_aws_body(0, "{}\0", 3);
+  wait_for_progress(before + 1);
+  failed("AnswerError", "unexpected byte 0x00 at byte 2");
+}
+END_TEST
+
+/* A page of which a turn of the loop reads a small part. */
+static char *large_page(void) {
+  return repeated("{\"Regions\":[{}", ",{}", 99999, "]}");
+}
+
+START_TEST(test_a_small_page_does_not_wait_for_a_large_one) {
+  char *large = large_page();
+  call("listRegions", "[{\"limit\":100000}]");
+  call("listRegions", "[]");
+  scripted_aws_body(0, large, strlen(large));
+  body(1, "{}");
+  ck_assert_uint_eq(answers[0].call, 1);
+  wait_for_progress(1 + scripted_aws_count());
+  ck_assert_uint_eq(answers[1].call, 0);
+  ck_assert_uint_eq(strlen(answers[1].json), 100000 * strlen("{\"name\":null,\"status\":null},") + 1);
+  free(large);
+}
+END_TEST
+
+START_TEST(test_a_session_may_be_freed_while_a_page_is_read) {
+  char *large = large_page();
+  call("listRegions", "[{\"limit\":100000}]");
+  scripted_aws_body(0, large, strlen(large));
+  ck_assert_int_ge(event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK), 0);
+  ck_assert_uint_eq(answer_count, 0);
+  bindings_session_free(session);
+  session = NULL;
+  turn();
+  ck_assert_uint_eq(answer_count, 0);
+  free(large);
+}
+END_TEST
+
 /* ---- budgets ---- */
 
 START_TEST(test_an_answer_over_its_limit_rejects_and_one_byte_less_does_not) {
@@ -721,8 +778,8 @@ START_TEST(test_bytes_beyond_the_budget_reject_every_call_after) {
   begin_with(options, BINDING_ALL, 60000);
   call("listRegions", "[]");
   ck_assert_uint_eq(scripted_aws_request(0)->asked.max_answer_bytes, 200);
-  scripted_aws_answer(0, &(struct aws_answer){
-                             .ok = true, .body = "{\"NextToken\":\"1\"}", .body_len = 17, .bytes_read = 150});
+  give(0,
+       &(struct aws_answer){.ok = true, .body = "{\"NextToken\":\"1\"}", .body_len = 17, .bytes_read = 150});
   ck_assert_uint_eq(scripted_aws_request(1)->asked.max_answer_bytes, 50);
   refuse(1, "AnswerTooLargeError", "over 50 bytes", 200);
   failed("BudgetError", "this job's calls have read 250 bytes; max_total_answer_bytes permits 200");
@@ -739,8 +796,7 @@ START_TEST(test_bytes_of_failed_attempts_count_too) {
   options.max_total_bytes = 200;
   begin_with(options, BINDING_ALL, 60000);
   call("listRegions", "[]");
-  scripted_aws_answer(0, &(struct aws_answer){.ok = true, .body = "{}", .body_len = 2, .bytes_read = 201});
-  turn();
+  give(0, &(struct aws_answer){.ok = true, .body = "{}", .body_len = 2, .bytes_read = 201});
   failed("BudgetError", "have read 201 bytes");
   end();
 }
@@ -988,6 +1044,9 @@ int main(void) {
   tcase_add_test(ready, test_an_empty_token_is_the_end);
   tcase_add_test(ready, test_answers_that_are_not_what_aws_documents_are_errors);
   tcase_add_test(ready, test_deep_and_crowded_answers_are_refused);
+  tcase_add_test(ready, test_a_nul_after_a_page_is_not_json);
+  tcase_add_test(ready, test_a_small_page_does_not_wait_for_a_large_one);
+  tcase_add_test(ready, test_a_session_may_be_freed_while_a_page_is_read);
   tcase_add_test(ready, test_a_timeout_of_aws_names_the_setting_and_what_aws_said);
   tcase_add_test(ready, test_errors_of_aws_keep_name_message_status_and_request);
   tcase_add_test(ready, test_a_long_error_message_is_cut);
