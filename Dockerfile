@@ -5,7 +5,7 @@ FROM debian:trixie-slim AS build
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
       build-essential cmake ninja-build pkg-config ca-certificates npm \
-      libnode-dev libhiredis-dev libssl-dev libevent-dev libjson-c-dev libcurl4-openssl-dev libseccomp-dev libinih-dev \
+      libnode-dev libhiredis-dev libssl-dev libevent-dev libjson-c-dev libcurl4-openssl-dev libexpat1-dev libseccomp-dev libinih-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
@@ -16,7 +16,7 @@ RUN cmake --preset release -DBUILD_TESTING=OFF -DCMAKE_INSTALL_PREFIX=/usr/local
 FROM debian:trixie-slim
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      libnode115 libhiredis1.1.0 libevent-core-2.1-7t64 libevent-extra-2.1-7t64 libjson-c5 libcurl4t64 libinih1 \
+      libnode115 libhiredis1.1.0 libevent-core-2.1-7t64 libevent-extra-2.1-7t64 libjson-c5 libcurl4t64 libexpat1 libinih1 \
       ca-certificates \
  && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin isoq
