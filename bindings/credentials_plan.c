@@ -250,6 +250,7 @@ static int plan_profile_keys(struct plan *plan, const char *name, struct credent
 
 static int plan_credential_source(struct plan *plan, const char *name, const char *source,
                                   struct credentials **out) {
+  const size_t tried_before = strlen(plan->tried);
   int r;
 
   if (strcmp(source, "Environment") == 0)
@@ -262,7 +263,8 @@ static int plan_credential_source(struct plan *plan, const char *name, const cha
     return wrong(
         plan, "profile %s, credential_source: Environment, EcsContainer or Ec2InstanceMetadata, not '%.64s'",
         name, source);
-  if (r == 0) return wrong(plan, "profile %s, credential_source %s: %s", name, source, plan->tried);
+  if (r == 0)
+    return wrong(plan, "profile %s, credential_source %s%s", name, source, plan->tried + tried_before);
   return r;
 }
 
