@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bindings/bindings.h"
 #include "config/config.h"
 #include "queue/job.h"
 #include "queue/result.h"
@@ -18,6 +19,7 @@
 
 struct local {
   struct event_base *base;
+  struct bindings *bindings; /* NULL: the job has no host functions */
   struct pool *pool;
   const struct job *job;
   struct job_result *out;
@@ -85,12 +87,40 @@ static int run(struct local *local, struct job *job) {
   return r;
 }
 
+static int make_parts(struct local *local, const struct config *config,
+                      const struct pool_callbacks *callbacks) {
+  struct bindings_options bindings;
+  struct pool_options pool;
+  int r = 0;
+
+  local->base = event_base_new();
+  if (local->base == NULL) {
+    snprintf(local->error, local->error_size, "cannot make an event loop");
+    return -ENOMEM;
+  }
+  settings_bindings(config, &bindings);
+  settings_pool(config, &pool);
+  pool.executors = 1;
+  pool.spare_executors = 0;
+  if (local->job->functions != 0)
+    r = bindings_new(local->base, &bindings, &local->bindings, local->error, local->error_size);
+  pool.bindings = local->bindings;
+  return r < 0 ? r : pool_new(local->base, &pool, callbacks, &local->pool, local->error, local->error_size);
+}
+
+static void free_parts(struct local *local) {
+  if (local->pool != NULL) pool_take_back(local->pool, keep_job, NULL);
+  pool_free(local->pool);
+  if (local->bindings != NULL) bindings_free(local->bindings);
+  if (local->base != NULL) event_base_free(local->base);
+}
+
 int local_run(const struct config *config, struct job *job, struct job_result *out, char *error,
               size_t error_size) {
   struct local local = {.job = job, .error = error, .error_size = error_size};
   const struct pool_callbacks callbacks = {.ctx = &local, .done = on_done, .trouble = on_trouble};
   struct job_result result = {0};
-  struct pool_options options;
+  void (*on_pipe)(int);
   int r;
 
   if (job->error != NULL) {
@@ -100,22 +130,12 @@ int local_run(const struct config *config, struct job *job, struct job_result *o
   }
   r = settings_check(config, error, error_size);
   if (r < 0) return r;
-  settings_pool(config, &options);
-  options.executors = 1;
-  options.spare_executors = 0;
   local.out = &result;
-  local.base = event_base_new();
-  if (local.base == NULL) {
-    snprintf(error, error_size, "cannot make an event loop");
-    return -ENOMEM;
-  }
-  r = pool_new(local.base, &options, &callbacks, &local.pool, error, error_size);
-  if (r == 0) {
-    r = run(&local, job);
-    pool_take_back(local.pool, keep_job, NULL);
-    pool_free(local.pool);
-  }
-  event_base_free(local.base);
+  on_pipe = signal(SIGPIPE, SIG_IGN); /* libcurl and TLS write to sockets that may be closed */
+  r = make_parts(&local, config, &callbacks);
+  if (r == 0) r = run(&local, job);
+  free_parts(&local);
+  signal(SIGPIPE, on_pipe);
   if (r == 0) *out = result;
   return r;
 }

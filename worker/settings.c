@@ -5,7 +5,9 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "bindings/bindings.h"
 #include "config/config.h"
 
 #define EXECUTORS_MAX 256
@@ -78,6 +80,20 @@ static unsigned cpu_count(void) {
   if (sched_getaffinity(0, sizeof(set), &set) < 0) return 1;
   count = CPU_COUNT(&set);
   return count < 1 ? 1 : count > EXECUTORS_MAX ? EXECUTORS_MAX : (unsigned)count;
+}
+
+void settings_bindings(const struct config *config, struct bindings_options *out) {
+  *out = (struct bindings_options){
+      .max_calls = (uint32_t)config->max_calls,
+      .max_parallel_calls = (uint32_t)config->max_parallel_calls,
+      .max_answer_bytes = (uint64_t)config->max_answer_bytes,
+      .max_total_bytes = (uint64_t)config->max_total_answer_bytes,
+      .call_timeout_ms = (uint32_t)config->call_timeout_ms,
+      .max_requests = (uint32_t)config->aws_max_requests,
+      .cloudtrail_per_s = (uint32_t)config->aws_cloudtrail_per_s,
+      .assume_role = config->aws_assume_role,
+      .environment = environ,
+  };
 }
 
 void settings_pool(const struct config *config, struct pool_options *out) {

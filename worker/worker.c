@@ -24,6 +24,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "bindings/bindings.h"
 #include "config/config.h"
 #include "queue/queue.h"
 #include "queue/redis_url.h"
@@ -62,6 +63,7 @@ struct worker {
   struct job_limits limits;
   char name[NAME_SIZE];
   unsigned executors;
+  struct bindings *bindings; /* NULL: jobs have no host functions here */
   struct pool *pool;
   struct queue_client *queue;
   struct event *signals[2], *phase_timer, *tick, *give_up;
@@ -575,12 +577,18 @@ static int worker_make_parts(struct worker *w) {
       .default_reply_ttl_s = (uint32_t)w->config->reply_ttl_s,
   };
   struct pool_options pool_options;
+  struct bindings_options bindings_options;
   char error[CONFIG_ERROR_SIZE] = "out of memory";
 
   settings_pool(w->config, &pool_options);
+  settings_bindings(w->config, &bindings_options);
   pool_options.worker = w->name;
   w->executors = pool_options.executors;
   log_start(w);
+  if (w->limits.functions_allowed != 0 &&
+      bindings_new(w->base, &bindings_options, &w->bindings, error, sizeof(error)) < 0)
+    return refuse_to_start(error);
+  pool_options.bindings = w->bindings;
   if (pool_new(w->base, &pool_options, &pool_callbacks, &w->pool, error, sizeof(error)) < 0)
     return refuse_to_start(error);
   if (queue_client_new(w->base, &queue_options, &queue_callbacks, &w->queue) < 0)
@@ -596,6 +604,7 @@ static void worker_free(struct worker *w) {
   while (!LIST_EMPTY(&w->errands))
     errand_free(LIST_FIRST(&w->errands));
   pool_free(w->pool);
+  if (w->bindings != NULL) bindings_free(w->bindings);
   for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
     if (events[i] != NULL) event_free(events[i]);
   redis_url_free(&w->url);
