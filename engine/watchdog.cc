@@ -106,8 +106,9 @@ void WatchdogTrip(isoq_status status, const char *why) {
   int expected = ISOQ_STATUS_OK;
   v8::Isolate *isolate = dog.isolate.load();
   if (isolate == nullptr) return;
-  if (dog.reason.compare_exchange_strong(expected, status)) dog.why = why;
-  isolate->TerminateExecution();
+  if (!dog.reason.compare_exchange_strong(expected, status)) return;
+  dog.why = why;
+  Arm(1); // only the handler stops V8: interrupted in the middle of that, it would wait for itself
 }
 
 isoq_status WatchdogReason() {
