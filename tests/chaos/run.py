@@ -27,32 +27,38 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 from faults import Faults
 from jobs import KINDS
 from proxy import Proxy
-from rig import (JOBS, PREFIX, Failure, Redis, RedisError, RedisServer, Rig, Worker, children, is_there, random_seed,
-                 under_asan, until)
+from rig import (JOBS, PREFIX, Failure, RedisError, RedisServer, Rig, Worker, children, is_there, random_seed,
+                 until)
 
 EXECUTORS = 2
+QUEUES = ['high', 'default']  # in strict order
+HIGH_SHARE = 0.3
 OUTSTANDING_MAX = 40
 UNHEARD_PUSHES = 0.03    # of all
 MAX_WORKER_DEATHS = 30   # so that a job is not given up for what the schedule does to its workers
 LEASE_MS = 2000
 SETTINGS = {
-    'executors': EXECUTORS, 'lease_ms': LEASE_MS, 'lease_renew_ms': 400, 'reap_interval_ms': 400,
-    'max_worker_deaths': MAX_WORKER_DEATHS, 'dead_letters_max': 1000000, 'drain_timeout_s': 3, 'log_level': 'debug',
+    'queue': ','.join(QUEUES), 'executors': EXECUTORS, 'lease_ms': LEASE_MS, 'lease_renew_ms': 400, 'reap_interval_ms': 400,
+    'max_worker_deaths': MAX_WORKER_DEATHS, 'dead_letters_max': 1000000, 'log_level': 'debug',
 }
 DRAINED_PATIENCE_S = 120
 DETAILS_MAX = 12
+
+
+def queue_key(queue, name):
+    return f'isoq:{{{queue}}}:{name}'
 
 
 # ---- the producer
 
 
 class Job:
-    def __init__(self, job_id, number, kind):
-        self.id, self.number, self.kind = job_id, number, kind
-        self.pushed_at_ms, self.pushes = 0, 0
+    def __init__(self, job_id, number, kind, queue):
+        self.id, self.number, self.kind, self.queue = job_id, number, kind, queue
+        self.pushed_at_ms, self.pushes = 0, 0  # pushes: tried ones
 
-    def reply_key(self):
-        return f'{PREFIX}reply:{self.id}'
+    def key(self, name):
+        return queue_key(self.queue, f'{name}:{self.id}')
 
 
 class Producer(threading.Thread):
@@ -80,7 +86,8 @@ class Producer(threading.Thread):
     def next_job(self):
         number = len(self.jobs)
         kind = self.chance.choices(self.kinds, [kind.weight for kind in self.kinds])[0]
-        job = Job(f'{self.label}.{number}.{kind.name}', number, kind)
+        queue = QUEUES[self.chance.random() >= HIGH_SHARE]
+        job = Job(f'{self.label}.{number}.{kind.name}', number, kind, queue)
         self.jobs[job.id] = job
         return job
 
@@ -90,18 +97,18 @@ class Producer(threading.Thread):
         job.pushed_at_ms = time.time() * 1000
         self.outstanding.add(job.id)
         if self.chance.random() < UNHEARD_PUSHES:
-            job.pushes += self.push_unheard(payload)
+            job.pushes += self.push_unheard(job, payload)
         while True:
             job.pushes += 1
-            if self.ask([('LPUSH', JOBS, payload)]):
+            if self.ask([('LPUSH', queue_key(job.queue, 'jobs'), payload)]):
                 self.submitted += 1
                 return
 
-    def push_unheard(self, payload):
+    def push_unheard(self, job, payload):
         """Hangs up before the answer, as a producer in trouble would; 1 if it was sent."""
         try:
             connection = self.server.connect(1)
-            connection.send('LPUSH', JOBS, payload)
+            connection.send('LPUSH', queue_key(job.queue, 'jobs'), payload)
             connection.close()
             return 1
         except OSError:
@@ -109,7 +116,7 @@ class Producer(threading.Thread):
 
     def collect(self):
         ids = sorted(self.outstanding)
-        lengths = self.ask([('LLEN', self.jobs[job_id].reply_key()) for job_id in ids])
+        lengths = self.ask([('LLEN', self.jobs[job_id].key('reply')) for job_id in ids])
         self.outstanding -= {job_id for job_id, length in zip(ids, lengths or []) if length}
 
     def ask(self, commands):
@@ -149,8 +156,10 @@ class Setting:
             until(f'{worker.name} is up', lambda one=worker: one.events('redis_up') and one.events('ready'), 60)
 
     def new_worker(self):
-        worker = Worker(self.rig, f'worker-{len(self.all_workers) + 1}', f'redis://127.0.0.1:{self.proxy.port}/0',
-                        SETTINGS)
+        """Every other one gives back what it runs when it is told to end; the rest let it end."""
+        number = len(self.all_workers) + 1
+        worker = Worker(self.rig, f'worker-{number}', f'redis://127.0.0.1:{self.proxy.port}/0',
+                        {**SETTINGS, 'drain_timeout_s': 0 if number % 2 else 3})
         self.workers.append(worker)
         self.all_workers.append(worker)
 
@@ -200,12 +209,12 @@ class Audit:
     def check_jobs(self, redis):
         jobs = list(self.producer.jobs.values())
         letters = Counter()
-        for raw in redis('LRANGE', PREFIX + 'dead', 0, -1):
+        for raw in sum((redis('LRANGE', queue_key(queue, 'dead'), 0, -1) for queue in QUEUES), []):
             letters[json.loads(raw)['result'].get('id')] += 1
         replies = []
         for start in range(0, len(jobs), 500):
-            replies += redis.many([('LRANGE', job.reply_key(), 0, -1) for job in jobs[start:start + 500]])
-        done = redis.many([('EXISTS', f'{PREFIX}done:{job.id}') for job in jobs])
+            replies += redis.many([('LRANGE', job.key('reply'), 0, -1) for job in jobs[start:start + 500]])
+        done = redis.many([('EXISTS', job.key('done')) for job in jobs])
         for job, reply, is_done in zip(jobs, replies, done):
             self.check_job(job, [json.loads(one) for one in reply], letters[job.id], is_done)
         self.results, self.letters = sum(map(len, replies)), sum(letters[job.id] for job in jobs)
@@ -238,7 +247,7 @@ class Audit:
 
     def check_redis(self, redis):
         for key in redis.keys():
-            if ':claimed:' in key or key in (JOBS, PREFIX + 'delayed', PREFIX + 'deaths'):
+            if ':claimed:' in key or key.endswith((':jobs', ':delayed', ':deaths', ':workers')):
                 self.complain(f'left in Redis: {key}, a {redis("TYPE", key)}')
 
     def check_logs(self):
@@ -263,7 +272,7 @@ class Audit:
         return (f'seed {seed}: submitted {self.producer.submitted}, results {self.results}, dead letters {self.letters}, '
                 f'lost {self.lost}, published twice {self.twice}, executed twice {self.executed_twice}, '
                 f'faults: {self.faults.summary()}\n'
-                f'  pushes {pushes}, cuts that struck {self.setting.proxy.cuts_made}, workers {len(self.setting.all_workers)}; '
+                f'  pushes tried {pushes}, cuts that struck {self.setting.proxy.cuts_made}, workers {len(self.setting.all_workers)}; '
                 f'their logs: {counted}')
 
 
@@ -271,21 +280,24 @@ def all_answered(redis, producer):
     jobs = list(producer.jobs.values())
     lengths = []
     for start in range(0, len(jobs), 500):
-        lengths += redis.many([('LLEN', job.reply_key()) for job in jobs[start:start + 500]])
+        lengths += redis.many([('LLEN', job.key('reply')) for job in jobs[start:start + 500]])
     return all(lengths)
 
 
 def run_dry(setting, producer, audit):
     """Until nothing is on its way any more."""
     redis = setting.redis.ready().connect()
+    waiting = [queue_key(queue, name) for queue in QUEUES for name in ('jobs', 'delayed')]
     try:
         until('the producer ends', lambda: not producer.is_alive(), 60)
         until('every job has a result', lambda: all_answered(redis, producer), DRAINED_PATIENCE_S)
         until('nothing waits and nothing is claimed',
-              lambda: not redis.keys(PREFIX + 'claimed:*') and not redis('EXISTS', JOBS, PREFIX + 'delayed'),
+              lambda: not redis.keys('isoq:*:claimed:*') and not redis('EXISTS', *waiting),
               DRAINED_PATIENCE_S)
+        until('only living workers have a lease', lambda: all(
+            redis('ZCARD', queue_key(queue, 'workers')) == len(setting.workers) for queue in QUEUES), DRAINED_PATIENCE_S)
     except Failure as failure:
-        audit.complain(str(failure))
+        audit.complain(f'{failure}; keys: {[key for key in redis.keys() if ":reply:" not in key and ":done:" not in key]}')
     return redis
 
 
