@@ -129,37 +129,40 @@ class Producer(threading.Thread):
     def __init__(self, topology, served):
         super().__init__(daemon=True)
         self.topology, self.served = topology, served  # served: there are workers
-        self.confirmed, self.outstanding, self.seen = [], {}, {}
+        self.pending, self.confirmed, self.outstanding, self.seen = {}, [], {}, {}
         self.connection, self.stopping, self.failure = None, threading.Event(), None
-        self.count = self.tries = 0
+        self.count = self.pushes = 0
 
     def run(self):
         try:
             while not self.stopping.is_set():
-                if len(self.outstanding) < OUTSTANDING_MAX:
-                    self.push()
-                else:
+                while len(self.pending) + len(self.outstanding) < OUTSTANDING_MAX:
+                    self.add_job()
+                self.push()
+                if self.served:
                     self.collect()
-                if not self.served:
+                else:
                     self.outstanding.clear()
-                self.stopping.wait(0.01)
+                self.stopping.wait(0.05)
         except Exception:  # shown by the main thread
             self.failure = traceback.format_exc()
 
-    def push(self):
+    def add_job(self):
         self.count += 1
-        job_id, pause_ms = f'job-{self.count}', self.count % 4 * 50
-        payload = json.dumps({'id': job_id, 'input': [self.count, pause_ms],
-                              'code': 'await new Promise(done => setTimeout(done, input[1])); input[0] * 2'})
-        while True:
-            self.tries += 1
-            answers = self.ask([('LPUSH', JOBS, payload), ('WAIT', 1, 500)])
-            if answers and answers[1] >= 1:
-                break
-            if self.stopping.is_set():
-                return
-        self.confirmed.append(job_id)
-        self.outstanding[job_id] = f'{PREFIX}reply:{job_id}'
+        job = {'id': f'job-{self.count}', 'input': [self.count, self.count % 4 * 50],
+               'code': 'await new Promise(done => setTimeout(done, input[1])); input[0] * 2'}
+        self.pending[job['id']] = json.dumps(job)
+
+    def push(self):
+        """All that is not confirmed; WAIT speaks for everything before it on this connection."""
+        if not self.pending:
+            return
+        answers = self.ask([('LPUSH', JOBS, payload) for payload in self.pending.values()] + [('WAIT', 1, 500)])
+        self.pushes += len(answers[:-1]) if answers else 0
+        if answers and answers[-1] >= 1:
+            self.confirmed += self.pending
+            self.outstanding.update((job_id, f'{PREFIX}reply:{job_id}') for job_id in self.pending)
+            self.pending.clear()
 
     def collect(self):
         ids = list(self.outstanding)
@@ -202,16 +205,27 @@ def check_each_serves(topology, workers, label):
                 other.process.send_signal(signal.SIGCONT)
 
 
-def serve_one(topology, worker, job_id):
-    key, payload = f'{PREFIX}reply:{job_id}', json.dumps({'id': job_id, 'code': '1'})
-    redis = until('a primary', topology.connect, PATIENCE_S)
+def ask_primary(topology, *words):
+    """None: there is no primary just now, or it does not take this."""
+    redis = topology.connect()
+    if redis is None:
+        return None
     try:
-        redis('LPUSH', JOBS, payload)
-        raw = until(f'a job served by {worker.name} alone', lambda: redis('LINDEX', key, 0), PATIENCE_S)
-    except Failure as failure:
-        raise Failure(f'{failure}; {worker.tail()}') from None
+        return redis(*words)
+    except (OSError, RedisError):
+        return None
     finally:
         redis.close()
+
+
+def serve_one(topology, worker, job_id):
+    payload = json.dumps({'id': job_id, 'code': '1'})
+    until('a push', lambda: ask_primary(topology, 'LPUSH', JOBS, payload), PATIENCE_S)
+    try:
+        raw = until(f'a job served by {worker.name} alone',
+                    lambda: ask_primary(topology, 'LINDEX', f'{PREFIX}reply:{job_id}', 0), PATIENCE_S)
+    except Failure as failure:
+        raise Failure(f'{failure}; {worker.tail()}') from None
     if json.loads(raw)['worker'] != worker.redis_name():
         raise Failure(f'{job_id} was served by {json.loads(raw)["worker"]}, not by {worker.redis_name()} alone')
 
@@ -323,7 +337,7 @@ def run(rig, arguments):
     redis = run_dry(topology, producer)
     wrong, again = check_results(redis, producer) if workers else (check_pushes(redis, producer), 0)
     wrong += end_workers(workers)
-    print(f'confirmed pushes {len(producer.confirmed)} (tries {producer.tries}), lost {len(wrong)}, '
+    print(f'confirmed pushes {len(producer.confirmed)} (of {producer.count} jobs, {producer.pushes} pushes), lost {len(wrong)}, '
           f'results made again after Redis had lost them {again}', flush=True)
     return wrong
 

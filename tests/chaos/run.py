@@ -141,8 +141,7 @@ class Producer(threading.Thread):
 class Setting:
     def __init__(self, rig, worker_count):
         self.rig, self.worker_count = rig, worker_count
-        self.redis = RedisServer(rig, arguments=['--appendonly', 'yes', '--appendfsync', 'always',
-                                                 '--enable-debug-command', 'local'])
+        self.redis = RedisServer(rig, arguments=['--appendonly', 'yes', '--appendfsync', 'always'])
         self.proxy = None
         self.workers, self.all_workers, self.draining, self.killed = [], [], [], set()
         self.refusing = False
@@ -383,7 +382,7 @@ def one_run(seed, arguments):
         except Failure as failure:
             complaints = [str(failure)]
             print(f'seed {seed}: {failure}', flush=True)
-        except BaseException:
+        except Exception:
             rig.keep = True
             print(f'seed {seed}: ended early; the logs are in {rig.dir}', flush=True)
             raise
