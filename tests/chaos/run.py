@@ -41,7 +41,7 @@ SETTINGS = {
     'queue': ','.join(QUEUES), 'executors': EXECUTORS, 'lease_ms': LEASE_MS, 'lease_renew_ms': 400, 'reap_interval_ms': 400,
     'max_worker_deaths': MAX_WORKER_DEATHS, 'dead_letters_max': 1000000, 'log_level': 'debug',
 }
-DRAINED_PATIENCE_S = 120
+DRAINED_PATIENCE_S = 90
 DETAILS_MAX = 12
 
 

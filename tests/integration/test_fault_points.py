@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 # pylint: disable=wrong-import-position
 from rig import JOBS, PREFIX, Failure, RedisServer, Rig, Worker, bin_dir, program_environment, until
 
-PATIENCE_S = 60
+PATIENCE_S = 40
 AT_ONCE = 4
 JOB_ID = 'the-job'
 REPLY, DONE = f'{PREFIX}reply:{JOB_ID}', f'{PREFIX}done:{JOB_ID}'
