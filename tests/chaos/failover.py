@@ -29,7 +29,7 @@ import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
 # pylint: disable=wrong-import-position
-from rig import JOBS, PREFIX, Failure, Redis, RedisError, RedisServer, Rig, Worker, free_port, until
+from rig import JOBS, PREFIX, Failure, Redis, RedisError, RedisServer, Rig, Sentinel, Worker, free_port, until
 
 NAME = 'isoq-primary'
 DOWN_AFTER_MS = 1000
@@ -43,23 +43,9 @@ SETTINGS = {'executors': 2, 'lease_ms': 3000, 'lease_renew_ms': 500, 'reap_inter
 # ---- the servers
 
 
-class Sentinel(RedisServer):
-    def __init__(self, rig, number, primary_port):
-        super().__init__(rig, f'sentinel-{number}', port=free_port())
-        path = rig.path(self.name + '.conf')
-        with open(path, 'w', encoding='ascii') as file:  # it writes what it learns into it
-            file.write(f'port {self.port}\nunixsocket {self.socket}\ndir {self.dir}\n'
-                       f'sentinel monitor {NAME} 127.0.0.1 {primary_port} 2\n'
-                       f'sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MS}\n'
-                       f'sentinel failover-timeout {NAME} {FAILOVER_TIMEOUT_MS}\n')
-        self.arguments = ['redis-server', path, '--sentinel']
-
-    def knows_all(self):
-        redis = self.connect()
-        flat = [part.decode() for part in redis('SENTINEL', 'MASTER', NAME)]
-        redis.close()
-        known = dict(zip(flat[::2], flat[1::2]))
-        return known['flags'] == 'master' and known['num-slaves'] == '1' and known['num-other-sentinels'] == '2'
+def knows_all(sentinel):
+    known = sentinel.about_primary(NAME)
+    return known['flags'] == 'master' and known['num-slaves'] == '1' and known['num-other-sentinels'] == '2'
 
 
 class Topology:
@@ -68,7 +54,9 @@ class Topology:
         if min_replicas:
             more += ['--min-replicas-to-write', '1', '--min-replicas-max-lag', '3']
         self.servers = [RedisServer(rig, f'redis-{number}', more, free_port()) for number in (1, 2)]
-        self.sentinels = [Sentinel(rig, number, self.servers[0].port) for number in (1, 2, 3)]
+        settings = {'down-after-milliseconds': DOWN_AFTER_MS, 'failover-timeout': FAILOVER_TIMEOUT_MS}
+        self.sentinels = [Sentinel(rig, f'sentinel-{number}', NAME, self.servers[0].port, 2, settings)
+                          for number in (1, 2, 3)]
 
     def start(self):
         for server in self.servers:
@@ -80,7 +68,7 @@ class Topology:
         for sentinel in self.sentinels:
             sentinel.start().ready()
         for sentinel in self.sentinels:
-            until(f'{sentinel.name} knows the others', sentinel.knows_all, PATIENCE_S)
+            until(f'{sentinel.name} knows the others', lambda one=sentinel: knows_all(one), PATIENCE_S)
 
     def url(self):
         hosts = ','.join(f'127.0.0.1:{sentinel.port}' for sentinel in self.sentinels)
@@ -322,7 +310,7 @@ def run(rig, arguments):
         report()
         check_each_serves(topology, workers, 'after-kill')
     more_pushes(producer, 100)
-    until('the sentinels know the replica', lambda: all(one.knows_all() for one in topology.sentinels), PATIENCE_S)
+    until('the sentinels know the replica', lambda: all(map(knows_all, topology.sentinels)), PATIENCE_S)
 
     stopped, report = fail_over(topology, workers, 'SIGSTOP of the new primary', lambda server: server.signal(signal.SIGSTOP))
     stopped.signal(signal.SIGCONT)

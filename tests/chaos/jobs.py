@@ -13,10 +13,15 @@ class Kind:
         self.name, self.weight, self.code, self.status = name, weight, code, status
         self.result, self.check, self.needs = result, check, needs
         self.fields = {'timeout_ms': TIMEOUT_MS, **fields}
+        self.attempts = fields.get('max_attempts', 1)
 
     def payload(self, job_id, number):
         job = {'id': job_id, 'code': self.code, 'input': {'n': number}, **self.fields}
         return json.dumps({name: value for name, value in job.items() if value is not None})
+
+    def wants_letter(self, result):
+        """A dead letter besides the result."""
+        return result['status'] in ('invalid', 'worker_lost') or self.attempts > 1 and not result['success']
 
     def complaint(self, number, result):
         """What is wrong with it, or None."""
@@ -34,8 +39,9 @@ def message_is(number, result):
     return None if (result['error'] or {}).get('message') == wanted else f'error {result["error"]}, not {wanted}'
 
 
-def second_attempt(number, result):
-    return message_is(number, result) or (None if result['attempt'] == 2 else f'attempt {result["attempt"]}, not 2')
+def tried_twice(number, result):
+    """Deaths of workers count as attempts in the result, so it may be more."""
+    return message_is(number, result) or (None if result['attempt'] >= 2 else f'attempt {result["attempt"]}, not 2')
 
 
 def all_of_the_output(number, result):
@@ -61,7 +67,7 @@ KINDS = [
     Kind('invalid', 3, None, 'invalid', check=names_the_field, cod='1'),
     # V8 aborts by itself: its process is gone in the middle of the job, and that is an oom by contract.
     Kind('aborting', 3, 'new Array(2 ** 32 - 1).fill(input.n)', 'oom', memory_mb=64),
-    Kind('retried', 5, 'throw new Error(`e${input.n}`)', 'error', check=second_attempt, needs='retries',
+    Kind('retried', 5, 'throw new Error(`e${input.n}`)', 'error', check=tried_twice, needs='retries',
          max_attempts=2, backoff_ms=100),
     Kind('delayed', 5, '`d${input.n}`', result=lambda n: f'd{n}', needs='delays', delay_ms=700),
 ]

@@ -231,13 +231,12 @@ class Audit:
         result = reply[0]
         self.crashed += result['status'] == 'crashed'
         self.given_up += result['status'] == 'worker_lost'
-        expected_letters = result['status'] in ('invalid', 'worker_lost')
         wrong = job.kind.complaint(job.number, result)
         if wrong is None and result['id'] != job.id:
             wrong = f'the result of {result["id"]}'
         if wrong is None and not is_done:
             wrong = 'a result without a done key'
-        if wrong is None and letters != expected_letters:
+        if wrong is None and letters != job.kind.wants_letter(result):
             wrong = f'{result["status"]} with {letters} dead letters'
         if wrong is None and job.kind.name == 'delayed' and result['started_at_ms'] < job.pushed_at_ms - 1 + 700:
             wrong = f'started {result["started_at_ms"] - job.pushed_at_ms:.0f} ms after its push, before its delay was over'
@@ -259,8 +258,8 @@ class Audit:
             for event in events:
                 self.events[event['event']] += 1
                 if event['event'] == 'job':
-                    runs[event.get('id'), event.get('attempt')] += 1
-        self.executed_twice = sum(count - 1 for count in runs.values())
+                    runs[event.get('id')] += 1
+        self.executed_twice = sum(max(0, runs[job.id] - job.kind.attempts) for job in self.producer.jobs.values())
         if self.given_up and self.events['reaped'] < MAX_WORKER_DEATHS:
             self.complain(f'{self.given_up} jobs were given up, but workers were only reaped {self.events["reaped"]} times')
 

@@ -298,6 +298,25 @@ class RedisServer:
         send_signal(self.process.pid, number)
 
 
+class Sentinel(RedisServer):
+    """A redis-server in Sentinel mode. `settings`: of the primary, as `sentinel NAME` lines have them."""
+
+    def __init__(self, rig, name, primary_name, primary_port, quorum, settings):
+        super().__init__(rig, name, port=free_port())
+        lines = [f'port {self.port}', f'unixsocket {self.socket}', f'dir {self.dir}',
+                 f'sentinel monitor {primary_name} 127.0.0.1 {primary_port} {quorum}']
+        lines += [f'sentinel {setting} {primary_name} {value}' for setting, value in settings.items()]
+        with open(rig.path(name + '.conf'), 'w', encoding='ascii') as file:  # it writes what it learns into it
+            file.write('\n'.join(lines) + '\n')
+        self.arguments = ['redis-server', rig.path(name + '.conf'), '--sentinel']
+
+    def about_primary(self, primary_name):
+        redis = self.connect()
+        flat = [part.decode() for part in redis('SENTINEL', 'MASTER', primary_name)]
+        redis.close()
+        return dict(zip(flat[::2], flat[1::2]))
+
+
 class Worker:
     """isoq worker, with its log as JSON in a file of its own."""
 
