@@ -33,7 +33,8 @@ from rig import (JOBS, PREFIX, Failure, RedisError, RedisServer, Rig, Worker, ch
 EXECUTORS = 2
 QUEUES = ['high', 'default']  # in strict order
 HIGH_SHARE = 0.3
-OUTSTANDING_MAX = 40
+OUTSTANDING_MAX = [2, 8, 40]  # by turns: workers that wait for jobs, and workers that have too many
+TURN_S = 1.5
 UNHEARD_PUSHES = 0.03    # of all
 MAX_WORKER_DEATHS = 30   # so that a job is not given up for what the schedule does to its workers
 LEASE_MS = 2000
@@ -62,7 +63,7 @@ class Job:
 
 
 class Producer(threading.Thread):
-    """Keeps OUTSTANDING_MAX jobs without a result, over connections of its own, not through the proxy."""
+    """Keeps a number of jobs without a result, over connections of its own, not through the proxy."""
 
     def __init__(self, redis, chance, label, features):
         super().__init__(daemon=True)
@@ -73,9 +74,12 @@ class Producer(threading.Thread):
         self.submitted = 0
 
     def run(self):
+        turn_ends_at, limit = 0, 0
         try:
             while not self.stopping.is_set():
-                if len(self.outstanding) < OUTSTANDING_MAX:
+                if time.monotonic() > turn_ends_at:
+                    turn_ends_at, limit = time.monotonic() + TURN_S, self.chance.choice(OUTSTANDING_MAX)
+                if len(self.outstanding) < limit:
                     self.push(self.next_job())
                 else:
                     self.collect()
@@ -300,22 +304,30 @@ def run_dry(setting, producer, audit):
 
 
 def check_none_is_deaf(setting, redis, audit, seed):
-    """Each living worker must take jobs: small ones are pushed until each has logged one."""
-    for number in range(200):
-        waiting = [worker for worker in setting.workers
-                   if not any(str(event.get('id')).startswith(f'{seed}.ear.') for event in worker.events('job'))]
-        if not waiting:
-            return
-        keys = []
-        for each in range(2 * EXECUTORS * len(setting.workers)):
-            job_id = f'{seed}.ear.{number}.{each}'
-            redis('LPUSH', JOBS, json.dumps({'id': job_id, 'code': 'await new Promise(done => setTimeout(done, 50))'}))
-            keys.append(f'{PREFIX}reply:{job_id}')
-        for key in keys:
-            if redis('BLPOP', key, 15) is None:
-                audit.complain(f'after the faults: no result on {key} within 15 s')
+    """Each living worker must take jobs of each queue: small ones are pushed until it has logged one."""
+    for queue in QUEUES:
+        for number in range(100):
+            waiting = [worker for worker in setting.workers if not any(
+                event.get('queue') == queue and str(event.get('id')).startswith(f'{seed}.ear.')
+                for event in worker.events('job'))]
+            if not waiting:
+                break
+            if not all_served(setting, redis, audit, queue, f'{seed}.ear.{number}'):
                 return
-    audit.complain('deaf after the faults: ' + ', '.join(worker.name for worker in waiting))
+        else:
+            audit.complain(f'deaf to {queue} after the faults: ' + ', '.join(worker.name for worker in waiting))
+
+
+def all_served(setting, redis, audit, queue, label):
+    ids = [f'{label}.{each}' for each in range(2 * EXECUTORS * len(setting.workers))]
+    for job_id in ids:
+        redis('LPUSH', queue_key(queue, 'jobs'),
+              json.dumps({'id': job_id, 'code': 'await new Promise(done => setTimeout(done, 50))'}))
+    for job_id in ids:
+        if redis('BLPOP', queue_key(queue, f'reply:{job_id}'), 15) is None:
+            audit.complain(f'after the faults: no result of {job_id} in queue {queue} within 15 s')
+            return False
+    return True
 
 
 def check_exit(worker, status, audit):
@@ -346,6 +358,14 @@ def end_workers(setting, audit):
         audit.complain(f'executors left over: {left}')
 
 
+def all_stats(redis):
+    """Of all queues together; not the times among them."""
+    total = Counter()
+    for queue in QUEUES:
+        total.update(redis.stats(queue))
+    return {name: count for name, count in sorted(total.items()) if not name.endswith('_ms')}
+
+
 def chaos(rig, seed, seconds, worker_count, verbose):
     setting = Setting(rig, worker_count)
     setting.start()
@@ -370,7 +390,7 @@ def chaos(rig, seed, seconds, worker_count, verbose):
     print(audit.line(seed), flush=True)
     if verbose:
         print(f'  honoured: {", ".join(sorted(features)) or "neither retries nor delays"}; run dry after {dry_s:.1f} s; '
-              f'stats: {redis.stats()}', flush=True)
+              f'stats: {all_stats(redis)}', flush=True)
     return audit.complaints
 
 

@@ -106,8 +106,8 @@ class Redis:
             if cursor == b'0':
                 return sorted(found)
 
-    def stats(self):
-        flat = [part.decode() for part in self('HGETALL', PREFIX + 'stats')]
+    def stats(self, queue='default'):
+        flat = [part.decode() for part in self('HGETALL', f'isoq:{{{queue}}}:stats')]
         return {name: int(value) for name, value in zip(flat[::2], flat[1::2])}
 
 
