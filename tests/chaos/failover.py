@@ -9,9 +9,10 @@ confirmed (WAIT 1) has one result.
 What Redis promises, and this measures: replication is asynchronous, so a primary that dies takes with it what it had
 answered and not yet sent on. A replica's data is always a prefix of its primary's, so a job pushed and confirmed by
 WAIT is in it, waiting, claimed, or done; what is lost is at most its later steps, and the workers make those again.
-A result may therefore be made twice, in two histories of which Redis has dropped one: `made again` counts those that the
-producer had seen. With --min-replicas the primary accepts no write without a replica, which closes the window of the
-second kind (a primary that was believed dead goes on alone), at the price that nothing is written until the replica is back.
+A result may therefore be made twice, in two histories of which Redis has dropped one: "made again" counts those that
+the producer had seen. Most come from the second fault: a primary that was believed dead wakes up and goes on alone,
+until the Sentinels tell it. With --min-replicas it accepts no write without a replica, which closes that window, at
+the price that nothing is written until the replica is back.
 
   tests/chaos/failover.py [--min-replicas]
   tests/chaos/failover.py --topology-only     without isoq: what the test itself stands on
@@ -27,6 +28,7 @@ import threading
 import time
 import traceback
 
+sys.dont_write_bytecode = True  # no files beside the sources
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
 # pylint: disable=wrong-import-position
 from rig import JOBS, PREFIX, Failure, Redis, RedisError, RedisServer, Rig, Sentinel, Worker, free_port, until
@@ -227,7 +229,8 @@ def fail_over(topology, workers, what, take_down):
     new = next(server for server in topology.servers if server is not old)
     before, started = [ups(worker) for worker in workers], time.monotonic()
     take_down(old)
-    until('the sentinels name another primary', lambda: topology.primary() is new and role(new) == 'primary', PATIENCE_S)
+    until('the sentinels name another primary',
+          lambda: topology.primary() is new and role(new) == 'primary', PATIENCE_S)
     named_s = time.monotonic() - started
     return old, lambda: report_recovery(workers, what, before, started, named_s)
 
@@ -312,7 +315,8 @@ def run(rig, arguments):
     more_pushes(producer, 100)
     until('the sentinels know the replica', lambda: all(map(knows_all, topology.sentinels)), PATIENCE_S)
 
-    stopped, report = fail_over(topology, workers, 'SIGSTOP of the new primary', lambda server: server.signal(signal.SIGSTOP))
+    stopped, report = fail_over(topology, workers, 'SIGSTOP of the new primary',
+                                lambda server: server.signal(signal.SIGSTOP))
     stopped.signal(signal.SIGCONT)
     if not arguments.min_replicas:
         report()
@@ -325,8 +329,8 @@ def run(rig, arguments):
     redis = run_dry(topology, producer)
     wrong, again = check_results(redis, producer) if workers else (check_pushes(redis, producer), 0)
     wrong += end_workers(workers)
-    print(f'confirmed pushes {len(producer.confirmed)} (of {producer.count} jobs, {producer.pushes} pushes), lost {len(wrong)}, '
-          f'results made again after Redis had lost them {again}', flush=True)
+    print(f'confirmed pushes {len(producer.confirmed)} (of {producer.count} jobs, {producer.pushes} pushes), '
+          f'lost {len(wrong)}, results made again after Redis had lost them {again}', flush=True)
     return wrong
 
 

@@ -1,8 +1,8 @@
 """What goes wrong in the chaos test, when, and how it is put right again.
 
-The schedule is made from the seed alone, before anything runs: rounds of all kinds of fault, shuffled, with random gaps,
-so that even a short run has each of them, and two runs of one seed do the same things at the same times. What they
-hit then depends on the machine.
+The schedule is made from the seed alone, before anything runs: rounds of all kinds of fault, shuffled, with random
+gaps, so that even a short run has each of them, and two runs of one seed do the same things at the same times. What
+they hit then depends on the machine.
 """
 import heapq
 import itertools

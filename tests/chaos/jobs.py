@@ -57,7 +57,8 @@ def names_the_field(_, result):
 KINDS = [
     Kind('quick', 38, 'input.n * 2', result=lambda n: str(n * 2)),
     Kind('waiting', 14, 'await new Promise(done => setTimeout(done, 300)); `w${input.n}`', result=lambda n: f'w{n}'),
-    Kind('busy', 4, 'const end = Date.now() + 1000; while (Date.now() < end); input.n + 1', result=lambda n: str(n + 1)),
+    Kind('busy', 4, 'const end = Date.now() + 1000; while (Date.now() < end); input.n + 1',
+         result=lambda n: str(n + 1)),
     Kind('throwing', 8, 'throw new Error(`e${input.n}`)', 'error', check=message_is),
     Kind('endless', 5, 'console.log(input.n); for (;;);', 'timeout', timeout_ms=200),
     Kind('greedy', 3, 'const all = []; for (;;) all.push([input.n, 2, 3])', 'oom', memory_mb=16),

@@ -10,7 +10,8 @@ kill -9 loses nothing that anybody was told about, and whatever is missing in th
 
 The producer pushes until Redis has acknowledged: a push whose answer was lost is made again, under the same id.
 Replies are never popped, so the length of a reply list says how often a result was published.
-Needs ISOQ_TEST_BIN_DIR. Exit status: 0 nothing was lost, 1 something was; then the logs stay, and their folder is named.
+Needs ISOQ_TEST_BIN_DIR. Exit status: 0 nothing was lost, 1 something was; then the logs stay, and their folder is
+named.
 """
 import argparse
 import json
@@ -22,6 +23,7 @@ import time
 import traceback
 from collections import Counter
 
+sys.dont_write_bytecode = True  # no files beside the sources
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
 # pylint: disable=wrong-import-position
 from faults import Faults
@@ -39,7 +41,8 @@ UNHEARD_PUSHES = 0.03    # of all
 MAX_WORKER_DEATHS = 30   # so that a job is not given up for what the schedule does to its workers
 LEASE_MS = 2000
 SETTINGS = {
-    'queue': ','.join(QUEUES), 'executors': EXECUTORS, 'lease_ms': LEASE_MS, 'lease_renew_ms': 400, 'reap_interval_ms': 400,
+    'queue': ','.join(QUEUES), 'executors': EXECUTORS,
+    'lease_ms': LEASE_MS, 'lease_renew_ms': 400, 'reap_interval_ms': 400,
     'max_worker_deaths': MAX_WORKER_DEATHS, 'dead_letters_max': 1000000, 'log_level': 'debug',
 }
 DRAINED_PATIENCE_S = 90
@@ -222,7 +225,7 @@ class Audit:
             self.check_job(job, [json.loads(one) for one in reply], letters[job.id], is_done)
         self.results, self.letters = sum(map(len, replies)), sum(letters[job.id] for job in jobs)
         if self.crashed > self.faults.executors_killed:
-            self.complain(f'{self.crashed} results say crashed, but only {self.faults.executors_killed} executors were killed')
+            self.complain(f'{self.crashed} results say crashed, but {self.faults.executors_killed} executors were killed')
 
     def check_job(self, job, reply, letters, is_done):
         if len(reply) > 1 or letters > 1:
@@ -243,7 +246,7 @@ class Audit:
         if wrong is None and letters != job.kind.wants_letter(result):
             wrong = f'{result["status"]} with {letters} dead letters'
         if wrong is None and job.kind.name == 'delayed' and result['started_at_ms'] < job.pushed_at_ms - 1 + 700:
-            wrong = f'started {result["started_at_ms"] - job.pushed_at_ms:.0f} ms after its push, before its delay was over'
+            wrong = f'started {result["started_at_ms"] - job.pushed_at_ms:.0f} ms after its push, which is too soon'
         if wrong:
             self.complain(f'{job.id}: {wrong} ({result["worker"]})')
 
@@ -265,17 +268,17 @@ class Audit:
                     runs[event.get('id')] += 1
         self.executed_twice = sum(max(0, runs[job.id] - job.kind.attempts) for job in self.producer.jobs.values())
         if self.given_up and self.events['reaped'] < MAX_WORKER_DEATHS:
-            self.complain(f'{self.given_up} jobs were given up, but workers were only reaped {self.events["reaped"]} times')
+            self.complain(f'{self.given_up} jobs were given up, but workers reaped {self.events["reaped"]} times')
 
     def line(self, seed):
         counted = ', '.join(f'{name} {self.events[name]}' for name in (
             'result_fenced', 'result_duplicate', 'job_given_back', 'claim_recovered', 'reaped', 'redis_down'))
         pushes = sum(job.pushes for job in self.producer.jobs.values())
-        return (f'seed {seed}: submitted {self.producer.submitted}, results {self.results}, dead letters {self.letters}, '
-                f'lost {self.lost}, published twice {self.twice}, executed twice {self.executed_twice}, '
+        return (f'seed {seed}: submitted {self.producer.submitted}, results {self.results}, '
+                f'dead letters {self.letters}, lost {self.lost}, published twice {self.twice}, executed twice {self.executed_twice}, '
                 f'faults: {self.faults.summary()}\n'
-                f'  pushes tried {pushes}, cuts that struck {self.setting.proxy.cuts_made}, workers {len(self.setting.all_workers)}; '
-                f'their logs: {counted}')
+                f'  pushes tried {pushes}, cuts that struck {self.setting.proxy.cuts_made}, '
+                f'workers {len(self.setting.all_workers)}; their logs: {counted}')
 
 
 def all_answered(redis, producer):
@@ -296,10 +299,12 @@ def run_dry(setting, producer, audit):
         until('nothing waits and nothing is claimed',
               lambda: not redis.keys('isoq:*:claimed:*') and not redis('EXISTS', *waiting),
               DRAINED_PATIENCE_S)
-        until('only living workers have a lease', lambda: all(
-            redis('ZCARD', queue_key(queue, 'workers')) == len(setting.workers) for queue in QUEUES), DRAINED_PATIENCE_S)
+        until('only living workers have a lease',
+              lambda: all(redis('ZCARD', queue_key(queue, 'workers')) == len(setting.workers) for queue in QUEUES),
+              DRAINED_PATIENCE_S)
     except Failure as failure:
-        audit.complain(f'{failure}; keys: {[key for key in redis.keys() if ":reply:" not in key and ":done:" not in key]}')
+        keys = [key for key in redis.keys() if ':reply:' not in key and ':done:' not in key]
+        audit.complain(f'{failure}; keys: {keys}')
     return redis
 
 
@@ -389,8 +394,8 @@ def chaos(rig, seed, seconds, worker_count, verbose):
     setting.proxy.end()
     print(audit.line(seed), flush=True)
     if verbose:
-        print(f'  honoured: {", ".join(sorted(features)) or "neither retries nor delays"}; run dry after {dry_s:.1f} s; '
-              f'stats: {all_stats(redis)}', flush=True)
+        print(f'  honoured: {", ".join(sorted(features)) or "neither retries nor delays"}; '
+              f'run dry after {dry_s:.1f} s; stats: {all_stats(redis)}', flush=True)
     return audit.complaints
 
 
@@ -431,7 +436,8 @@ def main():
     seeds = arguments.seeds or [arguments.seed if arguments.seed is not None else random_seed()]
     failed = [seed for seed in seeds if not one_run(seed, arguments)]
     if len(seeds) > 1:
-        print(f'{len(seeds) - len(failed)} of {len(seeds)} seeds without a loss; failed: {failed or "none"}', flush=True)
+        print(f'{len(seeds) - len(failed)} of {len(seeds)} seeds without a loss; failed: {failed or "none"}',
+              flush=True)
     return 1 if failed else 0
 
 

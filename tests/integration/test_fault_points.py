@@ -20,9 +20,11 @@ import subprocess
 import sys
 import traceback
 
+sys.dont_write_bytecode = True  # no files beside the sources
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
 # pylint: disable=wrong-import-position
-from rig import JOBS, PREFIX, Failure, RedisServer, Rig, Sentinel, Worker, bin_dir, free_port, program_environment, until
+from rig import (JOBS, PREFIX, Failure, RedisServer, Rig, Sentinel, Worker, bin_dir, free_port, program_environment,
+                 until)
 
 PATIENCE_S = 40
 AT_ONCE = 4
@@ -136,7 +138,8 @@ class Case:
         until('the job is claimed', lambda: self.redis.keys(PREFIX + 'claimed:*'), PATIENCE_S)
 
     def until_blocked(self):
-        until('the worker waits in BLMOVE', lambda: self.dead() or b'cmd=blmove' in self.redis('CLIENT', 'LIST'), PATIENCE_S)
+        until('the worker waits in BLMOVE',
+              lambda: self.dead() or b'cmd=blmove' in self.redis('CLIENT', 'LIST'), PATIENCE_S)
 
     # ---- scenarios
 
@@ -209,8 +212,8 @@ class Case:
     def start_sentinel(self):
         self.sentinel_server = Sentinel(self.rig, self.label + '-sentinel', 'primary', self.server.port, 1,
                                  {'auth-pass': 'secret'}).start().ready()
-        until('the Sentinel has seen the primary', lambda: self.sentinel_server.about_primary('primary')['flags'] == 'master',
-              PATIENCE_S)
+        until('the Sentinel has seen the primary',
+              lambda: self.sentinel_server.about_primary('primary')['flags'] == 'master', PATIENCE_S)
 
     def sentinel(self):
         """The primary's address comes from a Sentinel."""

@@ -4,13 +4,14 @@
 - a job that costs every worker its life is given up after max_worker_deaths: one `worker_lost` result, one dead letter;
 - a job that keeps a processor busy for three leases is no dead worker's: it runs once.
 
-The murderer of the first is this test: it waits until the job really runs (an executor of the worker that holds it burns
-processor time), and kills that worker. Needs ISOQ_TEST_BIN_DIR.
+The murderer of the first is this test: it waits until the job really runs (an executor of the worker that holds it
+burns processor time), and kills that worker. Needs ISOQ_TEST_BIN_DIR.
 """
 import json
 import os
 import sys
 
+sys.dont_write_bytecode = True  # no files beside the sources
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
 # pylint: disable=wrong-import-position
 from rig import JOBS, PREFIX, Failure, RedisServer, Rig, Worker, children, stat_fields, until
@@ -136,7 +137,8 @@ def main():
                 print(f'ok: {function.__name__}', flush=True)
             except Failure as failure:
                 failed += 1
-                print(f'FAILED: {function.__name__}: {failure}\n' + ''.join(one.tail() for one in test.workers), flush=True)
+                print(f'FAILED: {function.__name__}: {failure}\n' + ''.join(one.tail() for one in test.workers),
+                      flush=True)
     print(f'{len(tests) - failed} passed, {failed} failed', flush=True)
     return 1 if failed else 0
 

@@ -261,7 +261,8 @@ class RedisServer:
         self.rig, self.name, self.port, self.password = rig, name, port, password
         self.dir, self.socket = rig.path(name), rig.path(name + '.sock')
         os.makedirs(self.dir, exist_ok=True)
-        self.arguments = ['redis-server', '--port', str(port), '--unixsocket', self.socket, '--dir', self.dir, '--save', '']
+        self.arguments = ['redis-server', '--port', str(port), '--unixsocket', self.socket, '--dir', self.dir,
+                          '--save', '']
         if password:
             self.arguments += ['--requirepass', password]
         self.arguments += list(arguments)
