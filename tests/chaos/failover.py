@@ -11,8 +11,8 @@ answered and not yet sent on. A replica's data is always a prefix of its primary
 WAIT is in it, waiting, claimed, or done; what is lost is at most its later steps, and the workers make those again.
 A result may therefore be made twice, in two histories of which Redis has dropped one: "made again" counts those that
 the producer had seen. Most come from the second fault: a primary that was believed dead wakes up and goes on alone,
-until the Sentinels tell it. With --min-replicas it accepts no write without a replica, which closes that window, at
-the price that nothing is written until the replica is back.
+until the Sentinels tell it. With --min-replicas it accepts no write without a replica, which leaves of that window the
+commands that were in its sockets when it woke up, at the price that nothing is written until the replica is back.
 
   tests/chaos/failover.py [--min-replicas]
   tests/chaos/failover.py --topology-only     without isoq: what the test itself stands on
