@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Many small jobs through two workers: every one has its result, no worker grows, and nothing stays in Redis but what
+has an end: replies and done keys with their TTLs, and the counters.
+
+The resident size of a worker at rest is taken after a tenth of the jobs, when every buffer has found its size, and at
+the end. It may differ by GROWTH_MAX_KB: less than a leak of one result a job makes of 3,000 jobs already.
+
+  tests/chaos/growth.py [--jobs 100000]        needs ISOQ_TEST_BIN_DIR
+"""
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections import Counter
+
+sys.dont_write_bytecode = True  # no files beside the sources
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
+# pylint: disable=wrong-import-position
+from rig import (JOBS, PREFIX, SKIPPED, Failure, RedisServer, Rig, Worker, children, resident_kb, under_asan, until)
+
+EXECUTORS = 2
+WORKERS = 2
+BATCH = 500
+BACKLOG_MAX = 4000
+GROWTH_MAX_KB = 512
+REPLY_TTL_S = 3600
+PATIENCE_S = 120           # without any progress
+SETTINGS = {'executors': EXECUTORS, 'reply_ttl_s': REPLY_TTL_S, 'log_level': 'warn'}
+KEYS_THAT_STAY = re.compile(r'isoq:\{default\}:(reply|done):g\d+$')
+
+
+def payload(number):
+    return json.dumps({'id': f'g{number}', 'code': 'input * 2', 'input': number})
+
+
+def run_jobs(redis, first, last):
+    """Pushes them, never more than BACKLOG_MAX ahead of the workers, until all are processed."""
+    pushed, progress_at, processed = first, time.monotonic(), first
+    while processed < last:
+        if pushed < last and pushed - processed < BACKLOG_MAX:
+            until_number = min(pushed + BATCH, last)
+            redis.many([('LPUSH', JOBS, payload(number)) for number in range(pushed, until_number)])
+            pushed = until_number
+        else:
+            time.sleep(0.02)
+        now_processed = redis.stats().get('processed', 0)
+        if now_processed > processed:
+            processed, progress_at = now_processed, time.monotonic()
+        elif time.monotonic() - progress_at > PATIENCE_S:
+            raise Failure(f'{processed} of {last} jobs, and no more within {PATIENCE_S} s')
+    until('nothing is claimed', lambda: not redis('EXISTS', JOBS) and not redis('KEYS', PREFIX + 'claimed:*'))
+
+
+def at_rest_kb(worker):
+    """The least of two seconds: what the last jobs took is given back in a moment."""
+    deadline, least = time.monotonic() + 2, resident_kb(worker.pid)
+    while time.monotonic() < deadline:
+        least = min(least, resident_kb(worker.pid))
+        time.sleep(0.05)
+    return least
+
+
+def check_results(redis, jobs):
+    wrong = []
+    for start in range(0, jobs, 1000):
+        numbers = range(start, min(start + 1000, jobs))
+        for number, replies in zip(numbers, redis.many([('LRANGE', f'{PREFIX}reply:g{n}', 0, -1) for n in numbers])):
+            results = [json.loads(one) for one in replies]
+            if len(results) != 1 or results[0]['status'] != 'ok' or results[0]['result'] != str(number * 2):
+                wrong.append(f'g{number}: {len(results)} results: {replies[:1]}')
+    return wrong
+
+
+def check_keys(redis, jobs):
+    """And says what there is."""
+    wrong, kinds, ttls = [], Counter(), []
+    for keys in batches(redis.keys()):
+        for key, ttl in zip(keys, redis.many([('TTL', key) for key in keys])):
+            match = KEYS_THAT_STAY.match(key)
+            kinds[f'{match.group(1)}:*' if match else key.removeprefix(PREFIX)] += 1
+            if match:
+                ttls.append(ttl)
+            elif key != PREFIX + 'stats':
+                wrong.append(f'left in Redis: {key}, a {redis("TYPE", key)}')
+    if kinds['reply:*'] != jobs or kinds['done:*'] != jobs:
+        wrong.append(f'{kinds["reply:*"]} replies and {kinds["done:*"]} done keys of {jobs} jobs')
+    if not 0 < min(ttls) <= max(ttls) <= REPLY_TTL_S:
+        wrong.append(f'TTLs from {min(ttls)} to {max(ttls)} s, not 1 to {REPLY_TTL_S}')
+    print(f'keys: {dict(sorted(kinds.items()))}; TTLs from {min(ttls)} to {max(ttls)} s; stats: {redis.stats()}',
+          flush=True)
+    return wrong
+
+
+def batches(keys):
+    for start in range(0, len(keys), 1000):
+        yield keys[start:start + 1000]
+
+
+def run(rig, jobs):
+    redis = RedisServer(rig, arguments=['--appendonly', 'no']).start().ready().connect(60)
+    url = f'unix://{rig.path("redis.sock")}'
+    workers = [Worker(rig, f'worker-{number + 1}', url, SETTINGS) for number in range(WORKERS)]
+    for worker in workers:
+        until(f'{worker.name} has its executors', lambda one=worker: len(children(one.pid)) >= EXECUTORS)
+    wrong, first = [], max(1, jobs // 10)
+    started = time.monotonic()
+    run_jobs(redis, 0, first)
+    before = [at_rest_kb(worker) for worker in workers]
+    run_jobs(redis, first, jobs)
+    took_s = time.monotonic() - started
+    after = [at_rest_kb(worker) for worker in workers]
+    for worker, small, large in zip(workers, before, after):
+        print(f'{worker.name}: {small} kB after {first} jobs, {large} kB after {jobs}', flush=True)
+        if large - small > GROWTH_MAX_KB:
+            wrong.append(f'{worker.name} grew by {large - small} kB; at most {GROWTH_MAX_KB} are allowed')
+    for worker in workers:
+        if (status := worker.stop()) != 0 or any(worker.read_log()):
+            wrong.append(f'{worker.name} ended with status {status}; {worker.tail()}')
+    wrong += check_results(redis, jobs) + check_keys(redis, jobs)
+    if rig.orphans():
+        wrong.append(f'executors left over: {rig.orphans()}')
+    print(f'{jobs} jobs in {took_s:.0f} s', flush=True)
+    return wrong
+
+
+def main():
+    parser = argparse.ArgumentParser(description='Many small jobs: all results, no growth, nothing left.')
+    parser.add_argument('--jobs', type=int, default=100000)
+    arguments = parser.parse_args()
+    if under_asan():
+        print('skipped: under AddressSanitizer resident sizes mean nothing')
+        return SKIPPED
+    with Rig('isoq-growth-') as rig:
+        try:
+            wrong = run(rig, arguments.jobs)
+        except Failure as failure:
+            wrong = [str(failure)]
+        for one in wrong[:12]:
+            print(f'FAILED: {one}', flush=True)
+        if wrong:
+            rig.keep = True
+            print(f'the logs are in {rig.dir}', flush=True)
+    return 1 if wrong else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
