@@ -229,7 +229,8 @@ bool DefineInput(Runtime *runtime, const engine_job &job) {
   return context->Global()->CreateDataProperty(context, ToV8(isolate, "input"), value).FromMaybe(false);
 }
 
-// What the job brought with it, before the script runs. False: the result says what is wrong.
+// What the job brought with it, before the script runs. False: the result says what is wrong, unless a limit
+// stopped it, which counts more (see RunInContext()).
 bool Prepare(Runtime *runtime, const engine_job &job, v8::Local<v8::String> *code) {
   v8::TryCatch catcher(runtime->isolate);
   const char *field = "code";
@@ -237,7 +238,6 @@ bool Prepare(Runtime *runtime, const engine_job &job, v8::Local<v8::String> *cod
     field = "input";
     if (DefineInput(runtime, job) && InstallObjects(runtime, runtime->Context())) return true;
   }
-  if (WatchdogReason() != ISOQ_STATUS_OK) return false;
   std::string why = catcher.HasCaught() ? ToUtf8(runtime->isolate, catcher.Exception()) : "it is too long";
   SetFailure(runtime->out, ISOQ_STATUS_INVALID, "InvalidJobError", std::string(field) + ": " + why);
   return false;

@@ -42,18 +42,18 @@ const char *engine_v8_version(void);
 /* ---- one job ---- */
 
 struct runtime_config {
-  size_t max_heap_size_bytes; /* V8 heap plus ArrayBuffers; 256 MiB. At least 4 MiB is always granted. */
-  uint32_t timeout_ms;        /* wall clock, timers and waiting included; 30 000. 0: none. */
-  uint32_t cpu_ms;            /* processor time of this process; 0: none. */
-  bool capture_console;       /* true; false drops what the console is given. */
-  size_t max_output_bytes;    /* stdout and stderr together; 1 MiB. What exceeds it is cut, and said so. */
-  size_t max_result_bytes;    /* 8 MiB; a larger result is ISOQ_STATUS_OUTPUT_LIMIT. */
-  uint32_t max_calls;         /* of host functions, in all; 1 000. One more rejects with a RangeError. */
-  uint32_t max_timers;        /* pending at a time; 10 000. One more makes setTimeout throw a RangeError. */
-  size_t
-      max_trace_bytes; /* what the run reads of clock, random bytes and events is told to the host; 0: not */
-  bool loose_replay;   /* engine_job.trace is of another script: its values, but not its order */
-  bool has_seed;       /* seed Math.random with seed; else with the kernel's random bytes. */
+  /* V8 heap, ArrayBuffers and WebAssembly memory together; 256 MiB, 4 MiB at least. */
+  size_t max_heap_size_bytes;
+  uint32_t timeout_ms;     /* wall clock, timers and waiting included; 30 000. 0: none. */
+  uint32_t cpu_ms;         /* processor time of this process; 0: none. */
+  bool capture_console;    /* true; false drops what the console is given. */
+  size_t max_output_bytes; /* stdout and stderr together; 1 MiB. The rest is cut; a WARN entry says so. */
+  size_t max_result_bytes; /* 8 MiB; a larger result is ISOQ_STATUS_OUTPUT_LIMIT. */
+  uint32_t max_calls;      /* of host functions, in all; 1 000. One more rejects with a RangeError. */
+  uint32_t max_timers;     /* pending at a time; 10 000. One more makes setTimeout throw a RangeError. */
+  size_t max_trace_bytes;  /* of clock values, random bytes and events that are told to the host; 0: none is */
+  bool loose_replay;       /* engine_job.trace is of another script: its values, but not its order */
+  bool has_seed;           /* seed Math.random with seed; else with the kernel's random bytes. */
   uint64_t seed;
 };
 
@@ -84,8 +84,8 @@ struct execution_result {
   char *difference;         /* a replay: the first step that was not as recorded; NULL: none was */
   double execution_time_ms; /* wall clock of the script, set-up of the isolate not counted */
   double cpu_time_ms;
-  uint64_t
-      peak_memory_bytes; /* V8 heap plus ArrayBuffers, sampled at each garbage collection and at the end */
+  /* V8 heap, ArrayBuffers and WebAssembly memory; the heap is looked at in each collection and at the end. */
+  uint64_t peak_memory_bytes;
 };
 
 /*

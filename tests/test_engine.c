@@ -947,49 +947,65 @@ static const char fingerprint[] =
     "const todo = []; name(globalThis);\n"
     "while (todo.length) {\n"
     "  const value = todo.shift();\n"
-    "  out.push(name(value), name(Object.getPrototypeOf(value)), Object.isExtensible(value), Object.isFrozen(value));\n"
+    "  out.push(name(value), name(Object.getPrototypeOf(value)), Object.isExtensible(value), "
+    "Object.isFrozen(value));\n"
     "  if (typeof value === 'function') out.push(Function.prototype.toString.call(value));\n"
     "  for (const key of Reflect.ownKeys(value)) {\n"
     "    if (value === globalThis && ['seen', 'out', 'name', 'todo'].includes(key)) continue;\n"
     "    const p = Object.getOwnPropertyDescriptor(value, key);\n"
-    "    out.push(key.toString(), p.writable, p.enumerable, p.configurable, name(p.value), name(p.get), name(p.set));\n"
+    "    out.push(key.toString(), p.writable, p.enumerable, p.configurable, name(p.value), name(p.get), "
+    "name(p.set));\n"
     "  }\n"
     "}\n"
     "console.log({a: [1], [Symbol('s')]: new Map([[1, new Date(0)]])}, new Error('e').stack);\n"
-    "console.error(new Intl.NumberFormat('de-DE').format(1234.5), RegExp.$1, Error.stackTraceLimit, ({}).then);\n"
+    "console.error(new Intl.NumberFormat('de-DE').format(1234.5), RegExp.$1, Error.stackTraceLimit, "
+    "({}).then);\n"
     "try { null.x } catch (e) { console.warn(e) }\n"
     "console.count(); console.countReset('other'); console.timeEnd('never');\n"
-    "out.join('\\n') + new URL('http://a.example/?b').search + JSON.stringify({d: new Date(0), m: new Map()})";
+    "out.join('\\n') + new URL('http://a.example/?b').search + JSON.stringify({d: new Date(0), m: new "
+    "Map()})";
 
 /* Each ends so that the executor stays in service: ok, or an error of the script's own. */
 static const char *const polluters[] = {
-    "globalThis.left = 1; var v = 2; let l = 3; class C {} function f() {} delete globalThis.atob; globalThis.URL = 0; f",
+    "globalThis.left = 1; var v = 2; let l = 3; class C {} function f() {} delete globalThis.atob; "
+    "globalThis.URL = 0; f",
     "for (const k of Object.getOwnPropertyNames(globalThis)) { const p = globalThis[k]?.prototype; if (p)\n"
     "  for (const n of Object.getOwnPropertyNames(p)) try { p[n] = () => 'mine' } catch {} } 'done'",
-    "Intl.NumberFormat = class {}; Intl.DateTimeFormat.prototype.format = null; Date.prototype.toLocaleString = 0;\n"
+    "Intl.NumberFormat = class {}; Intl.DateTimeFormat.prototype.format = null; "
+    "Date.prototype.toLocaleString = 0;\n"
     "Number.prototype.toLocaleString = () => 'mine'; delete Intl.Collator",
     "Error.prepareStackTrace = () => 'mine'; Error.captureStackTrace = () => {}; Error.stackTraceLimit = 0;\n"
     "Error.prototype.toString = () => 'mine'; Error.prototype.name = 'Mine'; 'done'",
     "Object.prototype.then = function (f) { f('mine') }; 'done'",
     "Object.prototype.toJSON = Date.prototype.toJSON = String.prototype.toJSON = () => 'mine'; 'done'",
     "for (const k of ['get', 'set', 'value', 'text', 'level', 'constructor', 'stack', 'message', 0])\n"
-    "  Object.defineProperty(Object.prototype, k, {__proto__: null, get() { return 'mine' }, set() {}, configurable: true}); 'done'",
-    "const seen = new Set(); const freeze = o => { if (o === null || !['object', 'function'].includes(typeof o) ||\n"
+    "  Object.defineProperty(Object.prototype, k, {__proto__: null, get() { return 'mine' }, set() {}, "
+    "configurable: true}); 'done'",
+    "const seen = new Set(); const freeze = o => { if (o === null || !['object', 'function'].includes(typeof "
+    "o) ||\n"
     "  seen.has(o)) return; seen.add(o); for (const k of Reflect.ownKeys(o)) { const p =\n"
-    "  Object.getOwnPropertyDescriptor(o, k); freeze(p.value); freeze(p.get); freeze(p.set) } Object.freeze(o) };\n"
-    "for (const k of Object.getOwnPropertyNames(globalThis)) if (k !== 'globalThis') freeze(globalThis[k]); 'done'",
+    "  Object.getOwnPropertyDescriptor(o, k); freeze(p.value); freeze(p.get); freeze(p.set) } "
+    "Object.freeze(o) };\n"
+    "for (const k of Object.getOwnPropertyNames(globalThis)) if (k !== 'globalThis') freeze(globalThis[k]); "
+    "'done'",
     "console.log = console.error = () => {}; globalThis.console = {log: () => 'mine'}; 'done'",
-    "console.group('deep'); console.group(); console.count(); console.time('never'); console.log({mine: 1}); 'done'",
+    "console.group('deep'); console.group(); console.count(); console.time('never'); console.log({mine: 1}); "
+    "'done'",
     "setTimeout(() => console.log('late'), 1e6); setInterval(() => console.log('late'), 1e6); null.x",
-    "for (let i = 0; i < 100; i++) { new Promise(() => {}); (async () => { await new Promise(() => {}) })() }\n"
+    "for (let i = 0; i < 100; i++) { new Promise(() => {}); (async () => { await new Promise(() => {}) })() "
+    "}\n"
     "Promise.resolve().then(() => new Promise(() => {})); 'done'",
-    "Atomics.waitAsync(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60000).value.then(console.log); 'done'",
+    "Atomics.waitAsync(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60000).value.then(console.log); "
+    "'done'",
     "/(mine)/.exec('mine'); Symbol.for('mine'); globalThis[Symbol.for('mine')] = 1; 'done'",
-    "new FinalizationRegistry(() => console.log('late')).register({}, 1); globalThis.w = new WeakRef({}); 'done'",
+    "new FinalizationRegistry(() => console.log('late')).register({}, 1); globalThis.w = new WeakRef({}); "
+    "'done'",
     "for (let i = 0; i < 200; i++) globalThis.garbage = new Array(131072).fill(i); 'done'",
-    "for (let i = 0; i < 200; i++) globalThis.garbage = [new Uint8Array(1 << 20).fill(i), 'x'.repeat(1 << 20) + i]; 'done'",
+    "for (let i = 0; i < 200; i++) globalThis.garbage = [new Uint8Array(1 << 20).fill(i), 'x'.repeat(1 << "
+    "20) + i]; 'done'",
     "globalThis.kept = new WebAssembly.Memory({initial: 1600}); 'done'",
-    "try { new ArrayBuffer(2 ** 33) } catch {} try { new WebAssembly.Memory({initial: 60000}) } catch {} 'done'",
+    "try { new ArrayBuffer(2 ** 33) } catch {} try { new WebAssembly.Memory({initial: 60000}) } catch {} "
+    "'done'",
     "const end = Date.now() + 200; while (Date.now() < end); 'done'",
 };
 
@@ -1010,14 +1026,16 @@ START_TEST(test_next_job_finds_nothing_of_the_one_before) {
   double peak = (double)result.peak_memory_bytes;
   for (size_t i = 0; i < sizeof polluters / sizeof *polluters; i++) {
     run_with(polluters[i], &config);
-    ck_assert_msg(result.success || result.status == ISOQ_STATUS_ERROR, "%s: %s", polluters[i], result.stderr);
+    ck_assert_msg(result.success || result.status == ISOQ_STATUS_ERROR, "%s: %s", polluters[i],
+                  result.stderr);
     run_with(fingerprint, &config);
     ck_assert_msg(result.success, "after %s: %s", polluters[i], result.stderr);
     ck_assert_msg(strcmp(result.result, value) == 0, "after %s: the realm is another one", polluters[i]);
     ck_assert_msg(strcmp(result.stdout, out) == 0, "after %s: %s", polluters[i], result.stdout);
     ck_assert_msg(strcmp(result.stderr, err) == 0, "after %s: %s", polluters[i], result.stderr);
-    ck_assert_msg((double)result.peak_memory_bytes < peak * 1.05 && (double)result.peak_memory_bytes > peak * 0.95,
-                  "after %s: a peak of %ju bytes, not %.0f", polluters[i], (uintmax_t)result.peak_memory_bytes, peak);
+    ck_assert_msg(
+        (double)result.peak_memory_bytes < peak * 1.05 && (double)result.peak_memory_bytes > peak * 0.95,
+        "after %s: a peak of %ju bytes, not %.0f", polluters[i], (uintmax_t)result.peak_memory_bytes, peak);
   }
   free(value);
   free(out);
@@ -1029,9 +1047,10 @@ START_TEST(test_next_job_is_not_charged_for_the_one_before) {
   struct runtime_config config = with_memory(64);
   config.cpu_ms = 1000;
   for (int i = 0; i < 5; i++) {
-    run_with("const end = Date.now() + 300; while (Date.now() < end);\n"
-             "globalThis.kept = [new WebAssembly.Memory({initial: 320}), new Uint8Array(20 << 20)]; 'all of it'",
-             &config);
+    run_with(
+        "const end = Date.now() + 300; while (Date.now() < end);\n"
+        "globalThis.kept = [new WebAssembly.Memory({initial: 320}), new Uint8Array(20 << 20)]; 'all of it'",
+        &config);
     ck_assert_msg(result.success, "%s", result.stderr);
     ck_assert_uint_lt(result.peak_memory_bytes, 44u << 20);
     /* Nor does it wait for what the one before left. */
@@ -1050,8 +1069,10 @@ START_TEST(test_tricks_with_prototypes_do_not_change_what_is_reported) {
   static const char *const tricks[] = {
       "Object.prototype.then = function (f) { f('hijacked') };",
       "Promise.prototype.then = Promise.prototype.catch = Promise.resolve = () => 'hijacked';",
-      "for (const k of ['get', 'set', 'value', 'writable', 'name', 'stack', 'level', 'text', 'message', 'error'])\n"
-      "  Object.defineProperty(Object.prototype, k, {__proto__: null, get() { return 'hijacked' }, set() {}, configurable: true});",
+      "for (const k of ['get', 'set', 'value', 'writable', 'name', 'stack', 'level', 'text', 'message', "
+      "'error'])\n"
+      "  Object.defineProperty(Object.prototype, k, {__proto__: null, get() { return 'hijacked' }, set() {}, "
+      "configurable: true});",
       "Error.prepareStackTrace = () => 'hijacked';",
       "Error.captureStackTrace = e => { e.stack = 'hijacked' };",
       "Error.prototype.toString = Object.prototype.toString = () => 'hijacked';",
@@ -1063,7 +1084,8 @@ START_TEST(test_tricks_with_prototypes_do_not_change_what_is_reported) {
       "for (const o of [Object, Array, Error, TypeError, Promise, Map, JSON, console])\n"
       "  { Object.freeze(o); if (o.prototype) Object.freeze(o.prototype) }",
       "globalThis.Object = globalThis.Error = globalThis.Promise = globalThis.JSON = 'hijacked';",
-      "Object.defineProperty(globalThis, 'undefined_name', {get() { return 'hijacked' }, configurable: true});",
+      "Object.defineProperty(globalThis, 'undefined_name', {get() { return 'hijacked' }, configurable: "
+      "true});",
       "Object.prototype.toString = Object.prototype.valueOf = null;",
   };
   /* Up to V8 11 its own wrapper of an awaited script's value is an object with a prototype: the first trick gets
@@ -1084,8 +1106,8 @@ START_TEST(test_tricks_with_prototypes_do_not_change_what_is_reported) {
       run(code);
       ck_assert_msg(result.status == ISOQ_STATUS_ERROR, "%s: %s", code, result.result);
       ck_assert_msg(strcmp(result.error.name, "TypeError") == 0, "%s: %s", code, result.error.name);
-      ck_assert_msg(strcmp(result.error.message, "Cannot read properties of null (reading 'x')") == 0, "%s: %s", code,
-                    result.error.message);
+      ck_assert_msg(strcmp(result.error.message, "Cannot read properties of null (reading 'x')") == 0,
+                    "%s: %s", code, result.error.message);
       ck_assert_msg(result.error.line == (int)(strchr(tricks[i], '\n') ? 3 : 2), "%s: line %d", code,
                     result.error.line);
       ck_assert_msg(strncmp(result.stderr, "said\n", 5) == 0, "%s: %s", code, result.stderr);

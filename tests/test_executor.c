@@ -819,6 +819,33 @@ START_TEST(a_crash_of_v8_saves_the_console) {
 }
 END_TEST
 
+/* V8 writes why to stderr, and traps: no array has so many elements. */
+START_TEST(an_array_that_v8_cannot_make_is_out_of_memory) {
+  struct executor executor;
+  struct wire_job job = job_of("console.log('before'); 'x'.repeat(2 ** 29 - 24).split('')");
+  struct answer answer = {0};
+  struct wire_dying dying;
+  char why[512];
+
+  if (SANITIZED) return; /* its stderr is the sanitizer's */
+  executor = start_only((struct how){.blind = true});
+  expect_hello(&executor);
+  job.max_heap_bytes = (uint64_t)700 << 20;
+  job.timeout_ms = 60000;
+  send_job(&executor, &job);
+  read_answer(&executor, &answer, 0);
+  ck_assert(!answer.ended);
+  ck_assert_str_eq(answer.text, "before\n");
+  ck_assert_int_eq(executor.header.type, WIRE_DYING);
+  ck_assert_int_eq(wire_dying_decode(executor.payload, executor.header.length, &dying), 0);
+  snprintf(why, sizeof(why), "%.*s", (int)dying.why.len, dying.why.data);
+  ck_assert_msg(dying.status == ISOQ_STATUS_OOM, "%s", why);
+  ck_assert_msg(strstr(why, "memory_mb 700") != NULL && strstr(why, "invalid size error") != NULL, "%s", why);
+  free(answer.text);
+  end(&executor);
+}
+END_TEST
+
 START_TEST(a_fatal_signal_is_seen_as_itself) {
   static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGABRT, SIGFPE};
 
@@ -1003,6 +1030,7 @@ static Suite *executor_suite(void) {
   tcase_add_test(ends, the_end_of_the_socket_ends_it);
   tcase_add_test(ends, running_out_of_memory_is_said);
   tcase_add_test(ends, a_crash_of_v8_saves_the_console);
+  tcase_add_test(ends, an_array_that_v8_cannot_make_is_out_of_memory);
   tcase_add_test(ends, a_fatal_signal_is_seen_as_itself);
 
   tcase_add_test(begin, without_a_socket_it_is_wrong_usage);
