@@ -16,12 +16,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "bindings/aws_error.h"
 #include "bindings/aws_settings.h"
 #include "bindings/endpoint.h"
 #include "bindings/exchange.h"
 #include "bindings/http.h"
+#include "bindings/rate.h"
 #include "tests/support/aws_client.h"
 
 #define OWN_ACCOUNT "111122223333"
@@ -954,6 +957,7 @@ START_TEST(cloudtrail_gets_two_requests_a_second_and_others_do_not_wait_for_it) 
   };
   static struct call calls[CALLS];
   struct call other;
+  struct json_object *log;
   const struct aws_request request = client_request(&client);
 
   client.options.cloudtrail_per_s = 2;
@@ -977,7 +981,58 @@ START_TEST(cloudtrail_gets_two_requests_a_second_and_others_do_not_wait_for_it) 
     call_clear(&calls[i]);
   }
   ck_assert_int_eq(fake_aws_count(&fake, TRAIL "requests"), CALLS + 1);
-  ck_assert_int_le(fake_aws_count(&fake, TRAIL "max_per_second"), 2);
+  /* Eight in pairs, a second between them; the first may have been late. */
+  log = fake_aws_control(&fake, "GET", "log", NULL);
+  ck_assert(time_of(log, CALLS + 1) - time_of(log, 0) > 2);
+  json_object_put(log);
+}
+END_TEST
+
+struct turn {
+  struct rate_wait *wait;
+  int64_t at_ns;
+  unsigned *count, order;
+};
+
+static void on_turn(void *ctx) {
+  struct turn *turn = ctx;
+
+  turn->at_ns = client_now_ns();
+  turn->order = ++*turn->count;
+}
+
+/* By the client's own clock, since arrivals are at the mercy of the machine. */
+START_TEST(no_second_holds_more_turns_than_allowed_and_they_come_in_order) {
+  enum {
+    TURNS = 13,
+    PER_S = 4,
+    GONE = 6
+  };
+  static struct turn turns[TURNS], other;
+  unsigned count = 0;
+  struct rates *rates;
+
+  start();
+  ck_assert_int_eq(rates_new(client.base, PER_S, &rates), 0);
+  for (unsigned i = 0; i < TURNS; i++) {
+    turns[i].count = &count;
+    ck_assert_int_eq(rate_wait(rates, "one", on_turn, &turns[i], &turns[i].wait), 0);
+  }
+  other.count = &count;
+  ck_assert_int_eq(rate_wait(rates, "other", on_turn, &other, &other.wait), 0);
+  rate_cancel(turns[GONE].wait);
+  ck_assert_uint_eq(count, 0); /* never from within */
+  while (count < TURNS)
+    turn_once();
+  ck_assert_uint_le(other.order, PER_S + 1);
+  ck_assert_uint_eq(turns[GONE].order, 0);
+  for (unsigned i = 0; i < TURNS; i++)
+    for (unsigned j = i + PER_S + (i <= GONE && GONE <= i + PER_S); j < TURNS && i != GONE; j++) {
+      if (j == GONE) continue;
+      ck_assert_uint_lt(turns[i].order, turns[j].order);
+      ck_assert_int_ge(turns[j].at_ns - turns[i].at_ns, 1000000000);
+    }
+  rates_free(rates);
 }
 END_TEST
 
@@ -1036,6 +1091,7 @@ END_TEST
 START_TEST(tls_is_verified_against_the_given_certificates) {
   client_set(&client, "AWS_CA_BUNDLE=%s", fake.ca);
   client_set(&client, "AWS_ENDPOINT_URL=https://127.0.0.1:%d", fake.tls_port);
+  client.options.warm_up = _i == 1;
   client_start(&client);
   succeeds();
   ck_assert_int_eq(fake_aws_count(&fake, "connections/tls"), 1);
@@ -1046,9 +1102,10 @@ END_TEST
 START_TEST(tls_that_cannot_be_trusted_is_refused_before_anything_is_sent) {
   struct call call;
 
-  if (_i == 0) client_set(&client, "AWS_CA_BUNDLE=%s", fake.ca);
+  if (_i % 2 == 0) client_set(&client, "AWS_CA_BUNDLE=%s", fake.ca);
+  client.options.warm_up = _i >= 2;
   client_set(&client, "AWS_ENDPOINT_URL=https://127.0.0.1:%d",
-             _i == 0 ? fake.wrong_name_port : fake.tls_port);
+             _i % 2 == 0 ? fake.wrong_name_port : fake.tls_port);
   client_start(&client);
   ask(&call);
   ck_assert_str_eq(call.error_name, "NetworkError");
@@ -1056,6 +1113,51 @@ START_TEST(tls_that_cannot_be_trusted_is_refused_before_anything_is_sent) {
   ck_assert_msg(strstr(call.error_message, "the connection is not secure") != NULL, "%s", call.error_message);
   call_clear(&call);
   ck_assert_int_eq(fake_aws_count(&fake, "total/requests"), 0);
+}
+END_TEST
+
+/* The server answers when all are there: over one connection they must be side by side. */
+START_TEST(calls_share_one_connection_where_there_is_http_2) {
+  enum {
+    CALLS = 10
+  };
+  static struct call calls[CALLS];
+  char command[600];
+  int port = 0, input[2], output[2];
+  FILE *out;
+
+  snprintf(command, sizeof(command), "exec node '%s/tests/aws/http2_server.mjs' '%s' %d",
+           getenv("ISOQ_TEST_SOURCE_DIR"), fake.dir, CALLS);
+  ck_assert(pipe(input) == 0 && pipe(output) == 0);
+  const pid_t server = fork();
+  if (server == 0) { /* it ends when its input does */
+    dup2(input[0], 0);
+    dup2(output[1], 1);
+    close(input[1]);
+    execlp("sh", "sh", "-c", command, NULL);
+    _exit(127);
+  }
+  close(input[0]);
+  close(output[1]);
+  out = fdopen(output[0], "r");
+  ck_assert_int_eq(fscanf(out, "%d", &port), 1);
+  fclose(out);
+  client_set(&client, "AWS_CA_BUNDLE=%s", fake.ca);
+  client_set(&client, "AWS_ENDPOINT_URL=https://127.0.0.1:%d", port);
+  client_start(&client);
+  for (size_t i = 0; i < CALLS; i++) {
+    const struct aws_request request = client_request(&client);
+
+    client_send(&client, &request, &calls[i]);
+  }
+  client_run(&client);
+  for (size_t i = 0; i < CALLS; i++) {
+    ck_assert_msg(calls[i].ok, "%s %s", calls[i].error_name, calls[i].error_message);
+    ck_assert_str_eq(calls[i].body, "<R><Connections>1</Connections></R>");
+    call_clear(&calls[i]);
+  }
+  close(input[1]);
+  ck_assert_int_eq(waitpid(server, NULL, 0), server);
 }
 END_TEST
 
@@ -1233,12 +1335,14 @@ static void add_limits(Suite *suite) {
   tcase_add_test(tests, an_answer_within_the_limit_is_whole);
   tcase_add_loop_test(tests, no_more_requests_than_allowed_and_the_first_come_first, 0, 2);
   tcase_add_test(tests, cloudtrail_gets_two_requests_a_second_and_others_do_not_wait_for_it);
+  tcase_add_test(tests, no_second_holds_more_turns_than_allowed_and_they_come_in_order);
   tcase_add_test(tests, each_region_and_account_has_its_own_cloudtrail_rate);
   tests = add_case(suite, "connections");
   tcase_add_test(tests, connections_are_used_again);
   tcase_add_test(tests, redirects_are_not_followed);
-  tcase_add_test(tests, tls_is_verified_against_the_given_certificates);
-  tcase_add_loop_test(tests, tls_that_cannot_be_trusted_is_refused_before_anything_is_sent, 0, 2);
+  tcase_add_loop_test(tests, tls_is_verified_against_the_given_certificates, 0, 2);
+  tcase_add_loop_test(tests, tls_that_cannot_be_trusted_is_refused_before_anything_is_sent, 0, 4);
+  tcase_add_test(tests, calls_share_one_connection_where_there_is_http_2);
   tcase_add_test(tests, an_endpoint_that_is_not_there_is_a_network_error);
   tcase_add_test(tests, an_answer_of_unknown_length_is_counted);
   tcase_add_test(tests, an_answer_that_stalls_is_given_up);
