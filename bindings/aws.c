@@ -513,6 +513,8 @@ static int make_parts(struct aws *aws, struct event_base *base, const struct aws
   http_options.ca_bundle = aws->settings->ca_bundle;
   r = http_new(base, &http_options, &aws->http, error, error_size);
   if (r < 0) return r == -ENOTSUP ? -EINVAL : r;
+  if (options->warm_up)
+    (void)http_warm_up(aws->http); /* without it, the first request is slow: no reason to fail */
   r = exchanger_new(base, aws->http, aws->settings->max_attempts, &aws->exchanger);
   if (r == 0 && options->cloudtrail_per_s > 0)
     r = rates_new(base, options->cloudtrail_per_s, &aws->cloudtrail);

@@ -3,7 +3,11 @@
  *
  * Owns libcurl's multi handle, the credentials of the broker and of the roles that it assumed, and every request
  * under way. A request is one call of one AWS operation; pages are the caller's affair. Nothing here blocks: files are
- * read in aws_new(), and a credential_process runs as a child.
+ * read in aws_new(), and a credential_process runs as a child. Only the token files of a web identity or a container,
+ * a few kilobytes each, are read at each refresh, because they change.
+ *
+ * SIGPIPE must be ignored. libcurl is started here, and no other user of it may have been before: its memory is
+ * overwritten when freed. Errors tell what went wrong to whoever wrote the script, and no secret.
  */
 #ifndef ISOQ_BINDINGS_AWS_H
 #define ISOQ_BINDINGS_AWS_H
@@ -18,15 +22,16 @@ struct aws_call;
 
 struct aws_options {
   uint32_t max_requests;     /* under way at a time; the rest wait, first come, first served */
-  uint32_t cloudtrail_per_s; /* requests a second to the service "cloudtrail" in one account and region */
+  uint32_t cloudtrail_per_s; /* requests a second to "cloudtrail" in one account and region; 0: no limit */
   const char *assume_role;   /* name of the role to assume in other accounts; copied; "" none */
   char *const *environment;  /* borrowed for aws_new() */
+  bool warm_up;              /* parse the trusted certificates now, up to 200 ms, not from the loop later */
 };
 
 /* 0, -ENOMEM, or -EINVAL with what is wrong with the environment or the files in `error`. */
 int aws_new(struct event_base *base, const struct aws_options *options, struct aws **out, char *error,
             size_t error_size);
-/* No call may be left. */
+/* No call may be left, and not from within an answer. */
 void aws_free(struct aws *aws);
 
 /* The services that are spoken, in the table of aws_services.def: X(id, signing name, host prefix, service id in

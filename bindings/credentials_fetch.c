@@ -55,7 +55,8 @@ struct fetch {
   uint32_t attempts_left;
   char *header; /* of every request after the first: the token */
   char url[1200];
-  struct aws_keys keys; /* while the region is asked for */
+  struct aws_keys keys;  /* while the region is asked for */
+  char signed_with[160]; /* the id of the keys of `from` */
   /* What is awaited, one of: */
   struct http_transfer *transfer;
   struct exchange *exchange;
@@ -188,6 +189,8 @@ static void on_sts(void *ctx, const struct exchange_answer *answer) {
   if (!answer->ok) {
     struct aws_error error = answer->error; /* outlives what it points to */
 
+    if (error.kind == AWS_ERROR_EXPIRED && credentials->from != NULL)
+      credentials_reject(credentials->from, fetch->signed_with); /* the next attempt has others */
     fail(fetch, &error, "%s of %s: %s: %s", action, credentials->role_arn, error.name, error.message);
     return;
   }
@@ -235,6 +238,7 @@ static void ask_sts(struct fetch *fetch, const char *action, const struct aws_ke
         .deadline_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec + STS_TIMEOUT_NS,
         .urgent = true,
     };
+    if (keys != NULL) snprintf(fetch->signed_with, sizeof(fetch->signed_with), "%s", keys->access_key_id);
     r = exchange_send(credentials->context.exchanger, &request, on_sts, fetch, &fetch->exchange);
   }
   if (body != NULL) explicit_bzero(body, size);

@@ -5,7 +5,8 @@
  * What keeps the loop from blocking:
  * - Names are looked up in libcurl's threads (CURL_VERSION_ASYNCHDNS is required). A cancelled transfer would wait for
  *   its thread; CURLOPT_QUICK_EXIT, from 7.87, leaves it behind to clean up after itself.
- * - The trusted certificates are parsed once and kept (from 7.87), which libcurl does only without a CApath.
+ * - The trusted certificates are parsed once and kept (from 7.87), which libcurl does only without a CApath; and before
+ *   the loop runs, if http_warm_up() is called. Others are seen after a restart.
  *
  * CURLOPT_AWS_SIGV4 and the versions of libcurl: up to 7.86 it signed Host without its port, and of the headers only
  * Content-Type, Host and X-Amz-Date. From 7.87 (curl pull request 7966) every header of CURLOPT_HTTPHEADER is signed,
@@ -23,15 +24,20 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <malloc.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define HEADER_TEXT_MAX 256
 #define HEADER_BYTES_MAX (256u << 10) /* all headers of an answer */
 #define BUFFER_FIRST 4096u
+#define WARM_UP_TURNS 200u
+#define WARM_UP_TURN_MS 5
 #define CONNECTION_AGE_MAX_S 60L /* AWS closes idle ones itself, after different times */
 
 #if LIBCURL_VERSION_NUM < 0x075700
@@ -489,6 +495,58 @@ no_memory:
 void http_cancel(struct http_transfer *transfer) {
   take_out(transfer);
   transfer_free(transfer);
+}
+
+/* ---- warming up ---- */
+
+static int listen_locally(char *url, size_t url_size) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t len = sizeof(address);
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+  if (fd < 0) return -errno;
+  if (bind(fd, (const struct sockaddr *)&address, len) < 0 || listen(fd, 1) < 0 ||
+      getsockname(fd, (struct sockaddr *)&address, &len) < 0) {
+    const int r = -errno;
+
+    close(fd);
+    return r;
+  }
+  snprintf(url, url_size, "https://127.0.0.1:%u/", (unsigned)ntohs(address.sin_port));
+  return fd;
+}
+
+/* Until the first bytes of the handshake arrive: by then libcurl has parsed the certificates. */
+static int drive_to_handshake(struct http *http, int listener) {
+  int peer = -1, running = 1, r = -ETIMEDOUT;
+  char byte;
+
+  for (unsigned i = 0; i < WARM_UP_TURNS && running > 0 && r < 0; i++) {
+    if (curl_multi_perform(http->multi, &running) != CURLM_OK) break;
+    if (peer < 0) peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (peer >= 0 && recv(peer, &byte, 1, MSG_PEEK) == 1) r = 0;
+    if (r < 0) curl_multi_poll(http->multi, NULL, 0, WARM_UP_TURN_MS, NULL);
+  }
+  if (peer >= 0) close(peer);
+  return r;
+}
+
+int http_warm_up(struct http *http) {
+  char url[64];
+  const struct http_request request = {
+      .method = "GET", .url = url, .connect_timeout_ms = 1000, .metadata = true};
+  struct http_transfer *transfer;
+  const int listener = listen_locally(url, sizeof(url));
+  int r;
+
+  if (listener < 0) return listener;
+  r = http_send(http, &request, NULL, NULL, &transfer);
+  if (r == 0) {
+    r = drive_to_handshake(http, listener);
+    http_cancel(transfer);
+  }
+  close(listener);
+  return r;
 }
 
 /* ---- life ---- */

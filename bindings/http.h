@@ -28,6 +28,13 @@ int http_new(struct event_base *base, const struct http_options *options, struct
 /* No transfer may be left, and not from within an answer. */
 void http_free(struct http *http);
 
+/*
+ * Parses the trusted certificates now. OpenSSL 3 takes 60 to 200 ms for those of a system, and the loop would stand still
+ * for as long at the first connection with TLS. Blocks, so it belongs to the start. 0 or a negative errno: it will
+ * happen later then.
+ */
+int http_warm_up(struct http *http);
+
 struct http_signing { /* AWS Signature Version 4 */
   const char *region, *service;
   const char *access_key_id, *secret;

@@ -1,5 +1,5 @@
 /*
- * The times of the last `per_s` turns are kept, and the next one comes a second after the oldest of them: no window of
+ * The times of the last `per_s` turns are kept, and the next one comes a good second after the oldest of them: no window of
  * a second ever holds more, which a bucket of tokens, full after a pause, does not promise.
  *
  * A lane without waiters is forgotten a second after its last turn, so that keys do not pile up.
@@ -16,6 +16,8 @@
 #include <time.h>
 
 #define NS_PER_S INT64_C(1000000000)
+/* Requests do not arrive as evenly as they leave: the first one of a connection is late, the others are not. */
+#define WINDOW_NS (NS_PER_S + NS_PER_S / 20)
 #define PER_S_MAX 1000
 
 struct lane;
@@ -61,7 +63,7 @@ static void lane_free(struct lane *lane) {
 static void lane_arm(struct lane *lane) {
   const uint32_t newest = (lane->next + lane->rates->per_s - 1) % lane->rates->per_s;
   const int64_t from = TAILQ_EMPTY(&lane->waiting) ? lane->turns[newest] : lane->turns[lane->next];
-  int64_t in_us = from == 0 ? 0 : (from + NS_PER_S - now_ns() + 999) / 1000;
+  int64_t in_us = from == 0 ? 0 : (from + WINDOW_NS - now_ns() + 999) / 1000;
   struct timeval in;
 
   if (in_us < 0) in_us = 0;
@@ -80,7 +82,7 @@ static void on_timer(evutil_socket_t fd, short events, void *ctx) {
     lane_free(lane);
     return;
   }
-  if (oldest != 0 && now - oldest < NS_PER_S) { /* the loop's clock is coarser than ours */
+  if (oldest != 0 && now - oldest < WINDOW_NS) { /* the loop's clock is coarser than ours */
     lane_arm(lane);
     return;
   }

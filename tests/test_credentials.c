@@ -1058,6 +1058,32 @@ START_TEST(the_role_has_the_arn_of_the_regions_partition) {
 }
 END_TEST
 
+/* 256 are kept, the least recently used ones go. */
+START_TEST(roles_of_ever_more_accounts_do_not_pile_up) {
+  enum {
+    ACCOUNTS = 300
+  };
+
+  client_use_keys(&client);
+  client.options.assume_role = "isoq-reader";
+  client_start(&client);
+  for (unsigned i = 0; i < ACCOUNTS + 2; i++) {
+    struct aws_request request = client_request(&client);
+    struct call call;
+    char account[16];
+
+    /* The last two: one that was used just now, and one that was not for long. */
+    snprintf(account, sizeof(account), "5%011u", i < ACCOUNTS ? i : i == ACCOUNTS ? ACCOUNTS - 1 : 0);
+    request.account = account;
+    client_call(&client, &request, &call);
+    ck_assert_msg(call.ok, "%s", call.error_message);
+    ck_assert_ptr_nonnull(strstr(call.body, account));
+    call_clear(&call);
+  }
+  ck_assert_int_eq(fake_aws_count(&fake, "operations/sts.AssumeRole/requests"), ACCOUNTS + 1);
+}
+END_TEST
+
 START_TEST(a_broken_answer_of_sts_is_an_error) {
   static const char *const kinds[] = {"garbage", "empty", "deep", "entities", "truncate"};
   struct aws_request request = client_request(&client);
@@ -1227,6 +1253,7 @@ static void add_cache(Suite *suite) {
   tcase_add_test(tests, a_role_is_assumed_in_another_account_and_kept);
   tcase_add_test(tests, another_account_without_a_role_to_assume_is_an_error);
   tcase_add_test(tests, a_role_that_is_missing_in_one_account_fails_only_there);
+  tcase_add_test(tests, roles_of_ever_more_accounts_do_not_pile_up);
   tcase_add_loop_test(tests, the_role_has_the_arn_of_the_regions_partition, 0, 3);
   tcase_add_loop_test(tests, a_broken_answer_of_sts_is_an_error, 0, 5);
   tcase_add_test(tests, a_role_name_that_is_none_is_refused_at_start);

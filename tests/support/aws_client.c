@@ -31,6 +31,13 @@ void client_set(struct client *client, const char *format, ...) {
   va_end(values);
 }
 
+void client_clear_environment(struct client *client) {
+  for (unsigned i = 0; i < client->variables; i++)
+    free(client->environment[i]);
+  memset(client->environment, 0, sizeof(client->environment));
+  client->variables = 0;
+}
+
 void client_use_fake(struct client *client) {
   client_set(client, "AWS_ENDPOINT_URL=http://127.0.0.1:%d", client->fake->port);
 }
@@ -61,8 +68,7 @@ void client_start_fails(struct client *client, char *error, size_t error_size) {
 void client_end(struct client *client) {
   aws_free(client->aws);
   event_base_free(client->base);
-  for (unsigned i = 0; i < client->variables; i++)
-    free(client->environment[i]);
+  client_clear_environment(client);
 }
 
 struct aws_request client_request(const struct client *client) {

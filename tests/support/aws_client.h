@@ -38,6 +38,8 @@ struct call {
 void client_init(struct client *client, const struct fake_aws *fake);
 /* printf-like "NAME=value". */
 void client_set(struct client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Forgets all that was set. */
+void client_clear_environment(struct client *client);
 /* AWS_ENDPOINT_URL of the fake, and its own keys. */
 void client_use_fake(struct client *client);
 void client_use_keys(struct client *client);
