@@ -114,8 +114,9 @@ static bool json_append(struct binding_call *call, const char *text, size_t len)
 static void fail_too_large(struct binding_call *call) {
   const uint64_t max = call->session->bindings->options.max_answer_bytes;
   binding_call_fail(call, "AnswerTooLargeError",
-                    "%s: the answer is larger than max_answer_bytes, %" PRIu64 " bytes, permits (%" PRIu32
-                    " items were read); ask for less: a smaller limit, or a narrower question",
+                    "%s: the answer is larger than max_answer_bytes, %" PRIu64
+                    " bytes, permits (items read: %" PRIu32
+                    "); ask for less: a smaller limit, or a narrower question",
                     binding_call_name(call), max, call->items);
 }
 
@@ -197,8 +198,8 @@ static void fail_timeout(struct binding_call *call, const char *detail) {
                       binding_call_name(call), *detail ? ": " : "", detail);
   else
     binding_call_fail(call, "TimeoutError",
-                      "%s: no answer within call_timeout_ms, %" PRIu32 " ms (%" PRIu32 " pages and %" PRIu32
-                      " items were read)%s%s",
+                      "%s: no answer within call_timeout_ms, %" PRIu32 " ms (pages read: %" PRIu32
+                      ", items: %" PRIu32 ")%s%s",
                       binding_call_name(call), session->bindings->options.call_timeout_ms, call->pages,
                       call->items, *detail ? ": " : "", detail);
 }

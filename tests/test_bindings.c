@@ -194,7 +194,7 @@ START_TEST(test_argument_errors_name_function_argument_value_and_both_forms) {
       {"queryResources", "[{\"resourceType\":null}]", "TypeError",
        "queryResources: resourceType is missing" RESOURCES_FORMS},
       {"queryResources", "[\"a\",\"\",\"\",1]", "TypeError",
-       "queryResources: 4 arguments were given, at most 3 are taken" RESOURCES_FORMS},
+       "queryResources: too many arguments: 4 instead of 3" RESOURCES_FORMS},
       {"queryResources", "[\"a\",{\"region\":\"us-east-1\"}]", "TypeError",
        "queryResources: accountId: {\"region\":\"us-east-1\"} is not a string of 12 digits" RESOURCES_FORMS},
       {"queryResources", "[{\"resourceType\":\"a\"},\"b\"]", "TypeError",
@@ -240,7 +240,7 @@ START_TEST(test_argument_errors_name_function_argument_value_and_both_forms) {
        "or give "
        "milliseconds since 1970, a Date, or ISO 8601 text" TRAIL_FORMS},
       {"listAccounts", "[1]", "TypeError",
-       "listAccounts: 1 arguments were given, at most 0 are taken; call listAccounts() or "
+       "listAccounts: too many arguments: 1 instead of 0; call listAccounts() or "
        "listAccounts({limit})"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -531,21 +531,20 @@ START_TEST(test_trail_events_are_asked_in_seconds_and_given_with_their_record) {
         "{\"StartTime\":1700000000.123,\"EndTime\":1700006400.000,\"LookupAttributes\":[{\"AttributeKey\":"
         "\"EventName\","
         "\"AttributeValue\":\"RunInstances\"}],\"MaxResults\":50}");
-  body(
-      0,
-      "{\"Events\":[{\"EventId\":\"e-1\",\"EventName\":\"RunInstances\",\"ReadOnly\":\"false\","
-      "\"AccessKeyId\":\"A\","
-      "\"EventTime\":1.700000001E9,\"EventSource\":\"ec2.amazonaws.com\",\"Username\":\"alice\","
-      "\"Resources\":["
-      "{\"ResourceType\":\"AWS::EC2::Instance\",\"ResourceName\":\"i-1\"}],"
-      "\"CloudTrailEvent\":\"{\\\"eventVersion\\\":\\\"1.09\\\",\\\"responseElements\\\":null}\"},"
-      "{\"EventId\":\"e-2\",\"EventName\":\"RunInstances\",\"EventTime\":1700000001.123,\"Resources\":[]}]}");
+  body(0, "{\"Events\":[{\"EventId\":\"e-1\",\"EventName\":\"RunInstances\",\"ReadOnly\":\"false\","
+          "\"AccessKeyId\":\"A\","
+          "\"EventTime\":1.700000001E9,\"EventSource\":\"ec2.amazonaws.com\",\"Username\":\"alice\","
+          "\"Resources\":["
+          "{\"ResourceType\":\"AWS::EC2::Instance\",\"ResourceName\":\"i-1\"}],"
+          "\"CloudTrailEvent\":\"{\\\"eventVersion\\\":\\\"1.09\\\",\\\"responseElements\\\":null}\"},"
+          "{\"EventId\":\"e-2\",\"EventName\":\"RunInstances\",\"EventTime\":1700000001.0089998,"
+          "\"Resources\":[]}]}");
   answered(
       "[{\"eventId\":\"e-1\",\"eventName\":\"RunInstances\",\"eventTime\":1700000001000,"
       "\"eventSource\":\"ec2.amazonaws.com\",\"username\":\"alice\","
       "\"resources\":[{\"type\":\"AWS::EC2::Instance\",\"name\":\"i-1\"}],"
       "\"event\":{\"eventVersion\":\"1.09\",\"responseElements\":null}},"
-      "{\"eventId\":\"e-2\",\"eventName\":\"RunInstances\",\"eventTime\":1700000001123,\"eventSource\":null,"
+      "{\"eventId\":\"e-2\",\"eventName\":\"RunInstances\",\"eventTime\":1700000001009,\"eventSource\":null,"
       "\"username\":null,\"resources\":[],\"event\":null}]");
   call("getCloudTrailEvents", "[{\"limit\":3}]");
   ck_assert_str_eq(scripted_aws_request(1)->asked.body, "{\"MaxResults\":3}");
@@ -737,7 +736,7 @@ START_TEST(test_an_answer_over_its_limit_rejects_and_one_byte_less_does_not) {
     call("listRegions", "[]");
     body(0, page);
     if (less)
-      failed("AnswerTooLargeError", "max_answer_bytes, 54 bytes, permits (1 items were read)");
+      failed("AnswerTooLargeError", "max_answer_bytes, 54 bytes, permits (items read: 1)");
     else
       ck_assert_uint_eq(strlen(last_json()), len);
     end();
@@ -752,7 +751,7 @@ START_TEST(test_a_page_over_its_limit_rejects) {
   call("listRegions", "[]");
   ck_assert_uint_eq(scripted_aws_request(0)->asked.max_answer_bytes, 2 * 1000 + 65536);
   refuse(0, "AnswerTooLargeError", "over 67536 bytes", 200);
-  failed("AnswerTooLargeError", "max_answer_bytes, 1000 bytes, permits (0 items were read)");
+  failed("AnswerTooLargeError", "max_answer_bytes, 1000 bytes, permits (items read: 0)");
   end();
 }
 END_TEST
@@ -827,6 +826,22 @@ START_TEST(test_calls_run_side_by_side_up_to_the_limit_and_the_rest_wait_in_orde
 }
 END_TEST
 
+START_TEST(test_answers_that_come_together_leave_in_their_order) {
+  const struct aws_answer refusal = {.error_name = "X", .error_message = "x"};
+  for (int i = 0; i < 3; i++)
+    call("listRegions", "[]");
+  scripted_aws_answer(2, &refusal);
+  scripted_aws_answer(0, &refusal);
+  scripted_aws_answer(1, &refusal);
+  ck_assert_uint_eq(answer_count, 0);
+  turn();
+  ck_assert_uint_eq(answer_count, 3);
+  ck_assert_uint_eq(answers[0].call, 2);
+  ck_assert_uint_eq(answers[1].call, 0);
+  ck_assert_uint_eq(answers[2].call, 1);
+}
+END_TEST
+
 /* Turns the loop until there are `count` answers; fails after 10 s. */
 static void wait_for_answers(size_t count) {
   const int64_t until_ns = clock_monotonic_ns() + 10000 * CLOCK_NS_PER_MS;
@@ -848,8 +863,7 @@ START_TEST(test_a_call_ends_at_its_timeout_and_stops_its_transfer) {
   ck_assert_int_eq(request->deadline_ns,
                    scripted_aws_request(0)->asked.deadline_ns); /* of the call, not the page */
   wait_for_answers(1);
-  failed("TimeoutError",
-         "listRegions: no answer within call_timeout_ms, 20 ms (1 pages and 1 items were read)");
+  failed("TimeoutError", "listRegions: no answer within call_timeout_ms, 20 ms (pages read: 1, items: 1)");
   ck_assert(scripted_aws_request(1)->cancelled);
   wait_for_answers(2); /* the one that waited has its own 20 ms */
   failed("TimeoutError", "listAccounts: no answer within call_timeout_ms");
@@ -874,7 +888,7 @@ END_TEST
 START_TEST(test_a_timeout_of_aws_names_the_setting_and_what_aws_said) {
   call("listRegions", "[]");
   refuse(0, "TimeoutError", "throttled 7 times", 429);
-  failed("TimeoutError", "call_timeout_ms, 60000 ms (0 pages and 0 items were read): throttled 7 times");
+  failed("TimeoutError", "call_timeout_ms, 60000 ms (pages read: 0, items: 0): throttled 7 times");
 }
 END_TEST
 
@@ -1047,6 +1061,7 @@ int main(void) {
   tcase_add_test(ready, test_a_nul_after_a_page_is_not_json);
   tcase_add_test(ready, test_a_small_page_does_not_wait_for_a_large_one);
   tcase_add_test(ready, test_a_session_may_be_freed_while_a_page_is_read);
+  tcase_add_test(ready, test_answers_that_come_together_leave_in_their_order);
   tcase_add_test(ready, test_a_timeout_of_aws_names_the_setting_and_what_aws_said);
   tcase_add_test(ready, test_errors_of_aws_keep_name_message_status_and_request);
   tcase_add_test(ready, test_a_long_error_message_is_cut);
