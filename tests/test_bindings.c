@@ -209,6 +209,8 @@ START_TEST(test_argument_errors_name_function_argument_value_and_both_forms) {
        "queryResources: accountId: \"a b\" is not an account; give its 12 digits, or 'self'" RESOURCES_FORMS},
       {"queryResources", "[\"a\",null,\"us_east_1\"]", "TypeError",
        "queryResources: region: \"us_east_1\" is not a region; give one such as 'us-east-1'" RESOURCES_FORMS},
+      {"queryResources", "[\"a\",null,\"US-EAST-1\"]", "TypeError",
+       "queryResources: region: \"US-EAST-1\" is not a region; give one such as 'us-east-1'" RESOURCES_FORMS},
       {"queryResources", "[\"a\\u0000b\"]", "TypeError",
        "queryResources: resourceType: \"a\\u0000b\" is not usable: it has a NUL" RESOURCES_FORMS},
       {"queryResources", "[{\"resourceType\":\"a\",\"limit\":0}]", "RangeError",
@@ -842,6 +844,22 @@ START_TEST(test_answers_that_come_together_leave_in_their_order) {
 }
 END_TEST
 
+START_TEST(test_as_many_calls_start_as_have_ended) {
+  const struct aws_answer refusal = {.error_name = "X", .error_message = "x"};
+  struct bindings_options options = defaults;
+  options.max_parallel_calls = 2;
+  begin_with(options, BINDING_ALL, 60000);
+  for (int i = 0; i < 5; i++)
+    call("listRegions", "[]");
+  scripted_aws_answer(0, &refusal);
+  scripted_aws_answer(1, &refusal);
+  turn();
+  ck_assert_uint_eq(answer_count, 2);
+  ck_assert_uint_eq(scripted_aws_open(), 2);
+  end();
+}
+END_TEST
+
 /* Turns the loop until there are `count` answers; fails after 10 s. */
 static void wait_for_answers(size_t count) {
   const int64_t until_ns = clock_monotonic_ns() + 10000 * CLOCK_NS_PER_MS;
@@ -1078,6 +1096,7 @@ int main(void) {
   tcase_add_test(own, test_bytes_beyond_the_budget_reject_every_call_after);
   tcase_add_test(own, test_bytes_of_failed_attempts_count_too);
   tcase_add_test(own, test_calls_run_side_by_side_up_to_the_limit_and_the_rest_wait_in_order);
+  tcase_add_test(own, test_as_many_calls_start_as_have_ended);
   tcase_add_test(own, test_a_call_ends_at_its_timeout_and_stops_its_transfer);
   tcase_add_test(own, test_no_call_lives_longer_than_its_job);
   tcase_add_test(own, test_a_function_that_is_not_allowed_is_refused_by_name);
