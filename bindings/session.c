@@ -400,19 +400,21 @@ static bool admit(struct binding_call *call, const char *name, size_t name_len, 
   struct bindings_session *session = call->session;
   const uint32_t max = session->bindings->options.max_calls;
   const int id = binding_find(name, name_len);
+  char excerpt[BINDING_EXCERPT_SIZE];
   struct binding_error error;
 
+  if (session->calls > max) {
+    binding_excerpt(name, name_len, excerpt);
+    binding_call_fail(call, "BudgetError",
+                      "%s: this is call %" PRIu32 " of this job; max_calls permits %" PRIu32, excerpt,
+                      session->calls, max);
+    return false;
+  }
   if (id < 0) {
     refuse_unknown(call, name, name_len);
     return false;
   }
   call->row = &binding_rows[id];
-  if (session->calls > max) {
-    binding_call_fail(call, "BudgetError",
-                      "%s: this is call %" PRIu32 " of this job; max_calls permits %" PRIu32, call->row->name,
-                      session->calls, max);
-    return false;
-  }
   if (!(session->allowed & (binding_set)1 << id)) {
     binding_call_fail(call, "BindingError", "%s is not among this job's bindings", call->row->name);
     return false;

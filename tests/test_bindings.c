@@ -768,6 +768,9 @@ START_TEST(test_calls_beyond_the_budget_reject) {
   call("listRegions", "[]");
   turn();
   failed("BudgetError", "listRegions: this is call 3 of this job; max_calls permits 2");
+  call("noFunction", "[]");
+  turn();
+  failed("BudgetError", "noFunction: this is call 4 of this job");
   ck_assert_uint_eq(scripted_aws_count(), 1);
   end();
 }
