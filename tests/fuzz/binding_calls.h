@@ -36,6 +36,7 @@ static void on_answer(void *ctx, uint32_t call, bool ok, const char *json, size_
   if (!ok) {
     require(json_object_is_type(json_object_object_get(value.object, "name"), json_type_string));
     require(json_object_is_type(json_object_object_get(value.object, "message"), json_type_string));
+    require(!strpbrk(json_object_get_string(json_object_object_get(value.object, "message")), "\n\r\x1b"));
   }
   json_value_free(&value);
   json_reader_free(&reader);
