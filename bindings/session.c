@@ -25,6 +25,8 @@
 #define JSON_FLAGS (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 #define NO_MEMORY_JSON                                                                                       \
   "{\"name\":\"BindingError\",\"message\":\"the worker is out of memory\",\"retryable\":true}"
+/* The AWS client keeps the deadline too, and can say what it was at; we end what it has not ended. */
+#define DEADLINE_GRACE_NS (100 * CLOCK_NS_PER_MS)
 #define AWS_TEXT_MAX 2000 /* bytes of a name or message that AWS gave */
 /* What a page may have on the wire, for an answer of some size: JSON in JSON doubles its quotes, and pages have more
  * members than we take. */
@@ -226,9 +228,9 @@ void binding_call_fail_as(struct binding_call *call, const struct aws_answer *an
 
 /* ---- asking ---- */
 
-static struct binding_value *value_of(const struct binding_call *call, const char *name) {
+static const struct binding_value *value_of(const struct binding_call *call, const char *name) {
   for (size_t i = 0; i < call->row->argument_count; i++)
-    if (strcmp(call->row->arguments[i].name, name) == 0) return (struct binding_value *)&call->values.of[i];
+    if (strcmp(call->row->arguments[i].name, name) == 0) return &call->values.of[i];
   fprintf(stderr, "isoq: %s has no argument %s\n", call->row->name, name);
   abort();
 }
@@ -310,7 +312,8 @@ static void call_start(struct binding_call *call) {
 
   call_move(call, CALL_RUNNING);
   call->deadline_ns = own_ns < session->deadline_ns ? own_ns : session->deadline_ns;
-  const int64_t left_us = call->deadline_ns > now_ns ? (call->deadline_ns - now_ns) / 1000 : 0;
+  const int64_t left_ns = call->deadline_ns > now_ns ? call->deadline_ns - now_ns : 0;
+  const int64_t left_us = (left_ns + DEADLINE_GRACE_NS) / 1000;
   const struct timeval left = {.tv_sec = left_us / 1000000, .tv_usec = left_us % 1000000};
   evtimer_assign(&call->timer, session->bindings->base, on_deadline, call);
   if (evtimer_add(&call->timer, &left) < 0)
