@@ -309,7 +309,7 @@ static int parse_array(struct parser *parser, struct json_object *array, struct 
     if (rc < 0) return rc;
   }
   if (count > parser->row->argument_count)
-    return wrong(parser, "TypeError", "%zu arguments were given, at most %zu are taken", count,
+    return wrong(parser, "TypeError", "too many arguments: %zu instead of %zu", count,
                  parser->row->argument_count);
   return 0;
 }

@@ -73,22 +73,22 @@ static void take_item(struct binding_call *call, struct json_object *from) {
   json_object_put(from);
 }
 
-/* One step; true when there is more to read. */
-static bool read_on(struct binding_call *call) {
-  struct json_object *item;
+/* One item, or the end of the page. */
+static void read_on(struct binding_call *call) {
+  struct json_object *item, *token;
   switch (json_page_next(call->page, &item)) {
   case JSON_STEP_ITEM:
     take_item(call, item);
     if (call->items >= call->values.limit) binding_call_done(call);
-    return call->page != NULL;
-  case JSON_STEP_BROKEN: binding_call_broken(call, "%s", json_page_problem(call->page)); return false;
-  case JSON_STEP_END: break;
+    break;
+  case JSON_STEP_END:
+    token = json_object_get(json_page_token(call->page));
+    stop_reading(call);
+    go_on(call, token);
+    json_object_put(token);
+    break;
+  case JSON_STEP_BROKEN: binding_call_broken(call, "%s", json_page_problem(call->page)); break;
   }
-  struct json_object *token = json_object_get(json_page_token(call->page));
-  stop_reading(call);
-  go_on(call, token);
-  json_object_put(token);
-  return false;
 }
 
 void bindings_read_pages(evutil_socket_t fd, short what, void *ctx) {
@@ -96,18 +96,17 @@ void bindings_read_pages(evutil_socket_t fd, short what, void *ctx) {
   const int64_t until_ns = clock_monotonic_ns() + SLICE_NS;
   const struct timeval next_turn = {0};
   struct binding_call *call;
-  bool more = true;
   (void)fd;
   (void)what;
 
-  while (more && (call = TAILQ_FIRST(&bindings->reading))) {
-    while (read_on(call) && more)
-      more = clock_monotonic_ns() < until_ns;
-    if (call->page) { /* the others first, next time */
-      TAILQ_REMOVE(&bindings->reading, call, reading);
-      TAILQ_INSERT_TAIL(&bindings->reading, call, reading);
-    }
-    more = more && clock_monotonic_ns() < until_ns;
+  do {
+    call = TAILQ_FIRST(&bindings->reading);
+    if (!call) return;
+    read_on(call);
+  } while (clock_monotonic_ns() < until_ns);
+  if (call->page) { /* the others first, next time */
+    TAILQ_REMOVE(&bindings->reading, call, reading);
+    TAILQ_INSERT_TAIL(&bindings->reading, call, reading);
   }
   /* A timer, since an event made active would run before the loop has looked at its descriptors. */
   if (!TAILQ_EMPTY(&bindings->reading)) evtimer_add(&bindings->read, &next_turn);

@@ -25,6 +25,8 @@
 #define JSON_FLAGS (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 #define NO_MEMORY_JSON                                                                                       \
   "{\"name\":\"BindingError\",\"message\":\"the worker is out of memory\",\"retryable\":true}"
+/* The AWS client keeps the deadline too, and can say what it was at; we end what it has not ended. */
+#define DEADLINE_GRACE_NS (100 * CLOCK_NS_PER_MS)
 #define AWS_TEXT_MAX 2000 /* bytes of a name or message that AWS gave */
 /* What a page may have on the wire, for an answer of some size: JSON in JSON doubles its quotes, and pages have more
  * members than we take. */
@@ -114,8 +116,9 @@ static bool json_append(struct binding_call *call, const char *text, size_t len)
 static void fail_too_large(struct binding_call *call) {
   const uint64_t max = call->session->bindings->options.max_answer_bytes;
   binding_call_fail(call, "AnswerTooLargeError",
-                    "%s: the answer is larger than max_answer_bytes, %" PRIu64 " bytes, permits (%" PRIu32
-                    " items were read); ask for less: a smaller limit, or a narrower question",
+                    "%s: the answer is larger than max_answer_bytes, %" PRIu64
+                    " bytes, permits (items read: %" PRIu32
+                    "); ask for less: a smaller limit, or a narrower question",
                     binding_call_name(call), max, call->items);
 }
 
@@ -197,8 +200,8 @@ static void fail_timeout(struct binding_call *call, const char *detail) {
                       binding_call_name(call), *detail ? ": " : "", detail);
   else
     binding_call_fail(call, "TimeoutError",
-                      "%s: no answer within call_timeout_ms, %" PRIu32 " ms (%" PRIu32 " pages and %" PRIu32
-                      " items were read)%s%s",
+                      "%s: no answer within call_timeout_ms, %" PRIu32 " ms (pages read: %" PRIu32
+                      ", items: %" PRIu32 ")%s%s",
                       binding_call_name(call), session->bindings->options.call_timeout_ms, call->pages,
                       call->items, *detail ? ": " : "", detail);
 }
@@ -225,9 +228,9 @@ void binding_call_fail_as(struct binding_call *call, const struct aws_answer *an
 
 /* ---- asking ---- */
 
-static struct binding_value *value_of(const struct binding_call *call, const char *name) {
+static const struct binding_value *value_of(const struct binding_call *call, const char *name) {
   for (size_t i = 0; i < call->row->argument_count; i++)
-    if (strcmp(call->row->arguments[i].name, name) == 0) return (struct binding_value *)&call->values.of[i];
+    if (strcmp(call->row->arguments[i].name, name) == 0) return &call->values.of[i];
   fprintf(stderr, "isoq: %s has no argument %s\n", call->row->name, name);
   abort();
 }
@@ -309,7 +312,8 @@ static void call_start(struct binding_call *call) {
 
   call_move(call, CALL_RUNNING);
   call->deadline_ns = own_ns < session->deadline_ns ? own_ns : session->deadline_ns;
-  const int64_t left_us = call->deadline_ns > now_ns ? (call->deadline_ns - now_ns) / 1000 : 0;
+  const int64_t left_ns = call->deadline_ns > now_ns ? call->deadline_ns - now_ns : 0;
+  const int64_t left_us = (left_ns + DEADLINE_GRACE_NS) / 1000;
   const struct timeval left = {.tv_sec = left_us / 1000000, .tv_usec = left_us % 1000000};
   evtimer_assign(&call->timer, session->bindings->base, on_deadline, call);
   if (evtimer_add(&call->timer, &left) < 0)
@@ -399,19 +403,21 @@ static bool admit(struct binding_call *call, const char *name, size_t name_len, 
   struct bindings_session *session = call->session;
   const uint32_t max = session->bindings->options.max_calls;
   const int id = binding_find(name, name_len);
+  char excerpt[BINDING_EXCERPT_SIZE];
   struct binding_error error;
 
+  if (session->calls > max) {
+    binding_excerpt(name, name_len, excerpt);
+    binding_call_fail(call, "BudgetError",
+                      "%s: this is call %" PRIu32 " of this job; max_calls permits %" PRIu32, excerpt,
+                      session->calls, max);
+    return false;
+  }
   if (id < 0) {
     refuse_unknown(call, name, name_len);
     return false;
   }
   call->row = &binding_rows[id];
-  if (session->calls > max) {
-    binding_call_fail(call, "BudgetError",
-                      "%s: this is call %" PRIu32 " of this job; max_calls permits %" PRIu32, call->row->name,
-                      session->calls, max);
-    return false;
-  }
   if (!(session->allowed & (binding_set)1 << id)) {
     binding_call_fail(call, "BindingError", "%s is not among this job's bindings", call->row->name);
     return false;

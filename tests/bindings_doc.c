@@ -64,9 +64,9 @@ static void print_intro(FILE *out) {
       "\n"
       "<!-- Made by `build/release/tests/bin/bindings-doc` from bindings/bindings.def. Change it there. -->\n"
       "\n"
-      "What a script may ask of AWS. Each function is a global, asynchronous, and gives an array of plain "
-      "objects. The\n"
-      "credentials, the network and the signing stay in the worker; a script sees values only.\n"
+      "What a script may ask of AWS. Each function is a global, asynchronous, and gives an array\n"
+      "of plain objects. The credentials, the network and the signing stay in the worker; a\n"
+      "script sees values only.\n"
       "\n"
       "| function | result | AWS |\n"
       "|---|---|---|\n",
@@ -79,43 +79,42 @@ static void print_intro(FILE *out) {
 }
 
 static void print_arguments(FILE *out) {
-  fprintf(
-      out,
-      "\n## Arguments\n"
-      "\n"
-      "Two forms mean the same: `queryResources('AWS::S3::Bucket', 'self', 'us-east-1')`, and one object,\n"
-      "`queryResources({resourceType: 'AWS::S3::Bucket', region: 'us-east-1', limit: 50})`. An argument that "
-      "is left out,\n"
-      "`undefined` or `null` takes its default. Every function takes one argument more in its object form:\n"
-      "\n"
-      "- `limit`: how many items at most, 1 to %d; %d unless given. All pages up to there are read, in AWS' "
-      "order. A result\n"
-      "  of just so many items may not be all there are.\n"
-      "\n"
-      "The types:\n"
-      "\n"
-      "- **string**: at most %d bytes.\n"
-      "- **account**: 12 digits, as a string. Left out, `''` or `'self'`: the account of the worker's "
-      "credentials. In another,\n"
-      "  the role that `aws_assume_role` names is assumed.\n"
-      "- **region**: such as `'us-east-1'`. Left out: the worker's (`AWS_REGION`, or its profile's), else "
-      "`us-east-1`.\n"
-      "- **time**: milliseconds since 1970, a `Date`, or ISO 8601 text: `'2026-11-22'`, "
-      "`'2026-11-22T10:00:00Z'`,\n"
-      "  `'2026-11-22T11:00:00.000+01:00'`; UTC where it names no zone. Seconds since 1970 are refused.\n",
-      BINDING_LIMIT_MAX, BINDING_LIMIT_DEFAULT, BINDING_STRING_MAX);
+  fprintf(out,
+          "\n"
+          "## Arguments\n"
+          "\n"
+          "Two forms mean the same: `queryResources('AWS::S3::Bucket', 'self', 'us-east-1')`, and one\n"
+          "object, `queryResources({resourceType: 'AWS::S3::Bucket', region: 'us-east-1', limit:\n"
+          "50})`. An argument that is left out, `undefined` or `null` takes its default; but a time\n"
+          "or a `limit` that an object names as null is refused, because an invalid `Date` and\n"
+          "`Infinity` look the same. Every function takes one argument more in its object form:\n"
+          "\n"
+          "- `limit`: how many items at most, 1 to %d; %d unless given. All pages up to there are\n"
+          "  read, in AWS' order. A result of just so many items may not be all there are.\n"
+          "\n"
+          "The types:\n"
+          "\n"
+          "- **string**: at most %d bytes.\n"
+          "- **account**: 12 digits, as a string. Left out, `''` or `'self'`: the account of the\n"
+          "  worker's credentials. In another, the role that `aws_assume_role` names is assumed.\n"
+          "- **region**: such as `'us-east-1'`. Left out: the worker's (`AWS_REGION`, or its\n"
+          "  profile's), else `us-east-1`.\n"
+          "- **time**: milliseconds since 1970, a `Date`, or ISO 8601 text: `'2026-11-22'`,\n"
+          "  `'2026-11-22T10:00:00Z'`, `'2026-11-22T11:00:00.000+01:00'`; UTC where it names no zone.\n"
+          "  Seconds since 1970 are refused.\n",
+          BINDING_LIMIT_MAX, BINDING_LIMIT_DEFAULT, BINDING_STRING_MAX);
 }
 
 static void print_limits(FILE *out) {
   static const char *const names[] = {
       "max_calls",       "max_parallel_calls", "max_answer_bytes",    "max_total_answer_bytes",
       "call_timeout_ms", "aws_max_requests",   "aws_cloudtrail_per_s"};
-  fputs("\n## Limits\n"
+  fputs("\n"
+        "## Limits\n"
         "\n"
-        "Calls run side by side (`Promise.all`); what is over `max_parallel_calls` waits, first come, first "
-        "served. A call ends\n"
-        "with its job at the latest, and its transfers with it. [configuration.md](configuration.md) has the "
-        "settings.\n"
+        "Calls run side by side (`Promise.all`); what is over `max_parallel_calls` waits, first\n"
+        "come, first served. A call ends with its job at the latest, and its transfers with it.\n"
+        "[configuration.md](configuration.md) has the settings.\n"
         "\n"
         "| setting | default | meaning |\n"
         "|---|---|---|\n",
@@ -128,27 +127,25 @@ static void print_limits(FILE *out) {
 }
 
 static void print_errors(FILE *out) {
-  fputs("\n## Errors\n"
+  fputs("\n"
+        "## Errors\n"
         "\n"
         "A call that fails rejects with an `Error`. Its `name` says what happened:\n"
         "\n"
         "| `name` | when |\n"
         "|---|---|\n"
         "| `TypeError`, `RangeError` | an argument is wrong; the message shows both forms |\n"
-        "| `BindingError` | the function is not among the job's bindings, or the worker cannot make the call "
-        "|\n"
+        "| `BindingError` | not among the job's bindings, or the worker cannot make the call |\n"
         "| `BudgetError` | the job has used up `max_calls` or `max_total_answer_bytes` |\n"
         "| `AnswerTooLargeError` | the result is over `max_answer_bytes`; nothing of it is given |\n"
-        "| `TimeoutError` | no answer within `call_timeout_ms`, retries and pages included, or within the "
-        "job's time |\n"
+        "| `TimeoutError` | no answer within `call_timeout_ms`, or within the job's time |\n"
         "| `AnswerError` | AWS' answer cannot be used: no JSON, another shape, pages without end |\n"
         "| `CredentialsError` | no credentials; the message says where they were looked for |\n"
         "| `NetworkError` | AWS could not be reached |\n"
         "| any other | the code of AWS' error: `AccessDeniedException`, `ThrottlingException` |\n"
         "\n"
-        "Where AWS answered, the error also has `statusCode`, `requestId` and `retryable`. Throttling and "
-        "passing errors have\n"
-        "been retried by then.\n"
+        "Where AWS answered, the error also has `statusCode`, `requestId` and `retryable`.\n"
+        "Throttling and passing errors have been retried by then.\n"
         "\n"
         "```js\n"
         "try {\n"

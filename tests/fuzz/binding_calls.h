@@ -36,6 +36,7 @@ static void on_answer(void *ctx, uint32_t call, bool ok, const char *json, size_
   if (!ok) {
     require(json_object_is_type(json_object_object_get(value.object, "name"), json_type_string));
     require(json_object_is_type(json_object_object_get(value.object, "message"), json_type_string));
+    require(!strpbrk(json_object_get_string(json_object_object_get(value.object, "message")), "\n\r\x1b"));
   }
   json_value_free(&value);
   json_reader_free(&reader);
@@ -54,7 +55,7 @@ static void start_call(const char *name, size_t name_len, const char *args, size
   char error[256];
   if (!base) base = event_base_new();
   require(bindings_new(base, &options, &bindings, error, sizeof error) == 0);
-  require(bindings_session_new(bindings, BINDING_ALL, INT64_MAX, on_answer, NULL, &session) == 0);
+  require(bindings_session_new(bindings, BINDING_ALL, INT64_MAX / 2, on_answer, NULL, &session) == 0);
   call_answers = 0;
   require(bindings_call(session, 7, name, name_len, args, args_len) == 0);
   require(call_answers == 0);
