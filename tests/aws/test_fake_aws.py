@@ -10,15 +10,12 @@ import concurrent.futures
 import http.client
 import json
 import os
-import re
 import shutil
 import socket
-import ssl
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.parse
 import xml.etree.ElementTree
 
 sys.dont_write_bytecode = True
