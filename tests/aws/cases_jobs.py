@@ -10,7 +10,8 @@ from setting import PREFIX, case, requests, resource_objects, same, true, Skip
 
 TRAIL = data.TRAIL_START_S * 1000
 REGIONS = 'account.ListRegions'
-ISSUE_SCRIPT = "const instances = await queryResources('AWS::EC2::Instance', 'acct', 'us-east-1'); JSON.stringify(instances);"
+ISSUE_SCRIPT = ("const instances = await queryResources('AWS::EC2::Instance', 'acct', 'us-east-1'); "
+                'JSON.stringify(instances);')
 
 
 @case
@@ -94,7 +95,8 @@ def no_retry_after_the_end_of_a_job(s):
     same('late', s.result('late')['status'], 'timeout')
     before = requests(s, REGIONS)
     # Another job is busy for longer than the back-off of the first retries.
-    s.submit('busy', 'const until = Date.now() + 3000; let n = 0; while (Date.now() < until) { await listAccounts(); n++; } n')
+    s.submit('busy', 'const until = Date.now() + 3000; let n = 0; '
+                     'while (Date.now() < until) { await listAccounts(); n++; } n')
     true('calls', int(s.result('busy')['result']) > 0)
     same('requests since', requests(s, REGIONS), before)
 
@@ -116,8 +118,9 @@ def cloudtrail_two_per_second_across_jobs(s):
     s.fake.config(limits={'cloudtrail.LookupEvents': {'per_s': 2, 'burst': 2}})
     s.start_worker(executors=4)
     for number in range(6):
-        s.submit(f'trail{number}', f'const r = await Promise.all([1, 2].map(() => getCloudTrailEvents({{startTime: {TRAIL}, '
-                                   'limit: 5}))); r.map((x) => x.length)')
+        s.submit(f'trail{number}', f'const how = {{startTime: {TRAIL}, limit: 5}}; '
+                 'const r = await Promise.all([getCloudTrailEvents(how), getCloudTrailEvents(how)]);'
+                 'r.map((x) => x.length)')
     for number in range(6):
         result = s.result(f'trail{number}')
         same(f'trail{number}: {result["error"]}', result['result'], '[5,5]')
@@ -133,8 +136,8 @@ def cloudtrail_two_per_second_across_jobs(s):
 def cloudtrail_limit_is_for_each_account_and_region(s):
     s.fake.config(limits={'cloudtrail.LookupEvents': {'per_s': 2, 'burst': 2}})
     calls = ', '.join(f"getCloudTrailEvents({{startTime: {TRAIL}, limit: 5, region: '{where}'{account}}})"
-                      for where in ('us-east-1', 'eu-west-1', 'ap-south-1') for account in ('', ", accountId: '444400000007'")
-                      for _ in range(2))
+                      for where in ('us-east-1', 'eu-west-1', 'ap-south-1')
+                      for account in ('', ", accountId: '444400000007'") for _ in range(2))
     same('answers', s.value(f'const r = await Promise.all([{calls}]); r.length', max_parallel_calls=12), 12)
     same('throttled', s.fake.count('operations/cloudtrail.LookupEvents/throttled_by_limit'), 0)
     times = sorted(entry['t'] for entry in s.fake.log() if entry['operation'] == 'cloudtrail.LookupEvents')
@@ -143,7 +146,7 @@ def cloudtrail_limit_is_for_each_account_and_region(s):
 
 # ---- load
 
-LOAD_JOBS = 200
+LOAD_JOBS, LOAD_EXECUTORS = 200, 16
 LOAD_SCRIPT = f'''const calls = [
   () => listAccounts(), () => listRegions(), () => queryResources('AWS::EC2::Instance'),
   () => queryResources('AWS::EC2::Instance', undefined, 'eu-west-1'),
@@ -171,8 +174,8 @@ def load_200_jobs_of_10_calls(s):
                   region_page=50, resources=100, log_events=500, log_empty_pages=0)
     for operation, every in (('ListAccounts', 10), ('ListRegions', 11), ('ListResources', 9), ('FilterLogEvents', 10)):
         s.fake.fault('throttle', operation=operation, every=every)
-    s.start_worker({**s.environment(), 'LOOP_WATCH': numbers}, preload=watch, executors=int(os.environ.get(
-        'LOAD_EXECUTORS', '16')), aws_cloudtrail_per_s=TRAIL_PER_S, aws_max_requests=32, timeout_ms=120000, log_level='info')
+    s.start_worker({**s.environment(), 'LOOP_WATCH': numbers}, preload=watch, executors=LOAD_EXECUTORS, timeout_ms=120000,
+                   aws_cloudtrail_per_s=TRAIL_PER_S, aws_max_requests=32, log_level='info')
     for number in range(LOAD_JOBS):
         s.submit(f'load{number}', LOAD_SCRIPT)
     outcomes = []
@@ -212,6 +215,6 @@ def the_reference_has_every_function_and_permission(s):
     with open(path, encoding='utf-8') as file:
         text = file.read()
     for word in ('listAccounts', 'listRegions', 'queryResources', 'queryCloudWatchLogEvents', 'getCloudTrailEvents',
-                 'organizations:ListAccounts', 'sts:GetCallerIdentity', 'account:ListRegions', 'cloudformation:ListResources',
-                 'logs:FilterLogEvents', 'cloudtrail:LookupEvents', 'sts:AssumeRole'):
+                 'organizations:ListAccounts', 'sts:GetCallerIdentity', 'account:ListRegions',
+                 'cloudformation:ListResources', 'logs:FilterLogEvents', 'cloudtrail:LookupEvents', 'sts:AssumeRole'):
         true(word, re.search(rf'\b{re.escape(word)}\b', text))

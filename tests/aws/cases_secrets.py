@@ -193,7 +193,8 @@ def no_secret_in_what_aws_repeats(s):
 
 PROBES = {  # what a script might try; each must give nothing
     'process': 'typeof process', 'require': 'typeof require', 'module': 'typeof module', 'Deno': 'typeof Deno',
-    'Bun': 'typeof Bun', 'fetch': 'typeof fetch', 'XMLHttpRequest': 'typeof XMLHttpRequest', 'WebSocket': 'typeof WebSocket',
+    'Bun': 'typeof Bun', 'fetch': 'typeof fetch', 'XMLHttpRequest': 'typeof XMLHttpRequest',
+    'WebSocket': 'typeof WebSocket',
     'EventSource': 'typeof EventSource', 'importScripts': 'typeof importScripts', 'Worker': 'typeof Worker',
     'read': 'typeof read', 'load': 'typeof load', 'os': 'typeof os', 'std': 'typeof std',
     'the process of a function': "typeof listRegions.constructor('return process').call === 'function' ? (() => { try { "
@@ -229,8 +230,9 @@ def job_cannot_read_environment_files_or_metadata(s):
 @case
 def the_answers_are_plain_data(s):
     """An answer's members cannot reach the prototypes of the job."""
-    text = json.dumps({'TypeName': 'AWS::EC2::Instance', 'ResourceDescriptions': [
-        {'Identifier': '__proto__', 'Properties': '{"__proto__": {"polluted": 1}, "constructor": {"prototype": {"x": 1}}}'}]})
+    properties = '{"__proto__": {"polluted": 1}, "constructor": {"prototype": {"x": 1}}}'
+    text = json.dumps({'TypeName': 'AWS::EC2::Instance',
+                       'ResourceDescriptions': [{'Identifier': '__proto__', 'Properties': properties}]})
     s.fake.fault({'kind': 'body', 'text': text}, operation='ListResources')
     found = s.value("const r = await queryResources('AWS::EC2::Instance');"
                     "[({}).polluted, ({}).x, r[0].id, Object.keys(r[0].properties).join()]")

@@ -46,9 +46,11 @@ static uint64_t run_delay_ns(void) {
 static void write_numbers(void) {
   char text[256];
   int len = snprintf(text, sizeof text,
-                     "{\"turns\": %" PRIu64 ", \"blocked\": %" PRIu64 ", \"max_ms\": %.3f, \"max_wall_ms\": %.3f}\n",
+                     "{\"turns\": %" PRIu64 ", \"blocked\": %" PRIu64
+                     ", \"max_ms\": %.3f, \"max_wall_ms\": %.3f}\n",
                      watch.turns, watch.blocked, (double)watch.max_ns / 1e6, (double)watch.max_wall_ns / 1e6);
-  if (len > 0 && pwrite(watch.out_fd, text, (size_t)len, 0) == len && ftruncate(watch.out_fd, len) < 0) abort();
+  if (len > 0 && pwrite(watch.out_fd, text, (size_t)len, 0) == len && ftruncate(watch.out_fd, len) < 0)
+    abort();
 }
 
 static void before_wait(void) {
@@ -92,7 +94,8 @@ int epoll_wait(int fd, struct epoll_event *events, int max, int timeout_ms) {
   return rc;
 }
 
-int epoll_pwait2(int fd, struct epoll_event *events, int max, const struct timespec *timeout, const sigset_t *mask) {
+int epoll_pwait2(int fd, struct epoll_event *events, int max, const struct timespec *timeout,
+                 const sigset_t *mask) {
   static pwait2_fn next;
   if (next == NULL) *(void **)&next = dlsym(RTLD_NEXT, "epoll_pwait2");
   set_up();

@@ -42,7 +42,7 @@ def case(function=None, refused=False):
 
 def same(what, found, wanted):
     if found != wanted:
-        raise AssertionError(f'{what}: {found!r:.700}, not {wanted!r:.700}')
+        raise AssertionError(f'{what}: {found!r:.1500}, not {wanted!r:.1500}')
 
 
 def true(what, value):
@@ -80,7 +80,8 @@ class Running:
 class Setting:
     """One for all cases; each case finds a fake AWS as at its start, an empty home, and its own environment."""
 
-    def __init__(self, rig, fake):
+    def __init__(self, rig, fake, link_local=False):
+        self.link_local = link_local  # the fake AWS is where the metadata services are
         self.rig, self.fake, self.isoq = rig, fake, os.path.join(rigs.bin_dir(), 'isoq')
         self.redis, self.worker, self.number, self.home, self.started = None, None, 0, None, []
 
