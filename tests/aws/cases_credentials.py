@@ -39,8 +39,10 @@ def complains(s, environment, *parts):
     """At start, with exit status 2, or when a call needs it: said it must be."""
     running = s.start('const r = await attempt(() => listRegions()); r', environment=environment)
     out, err = running.process.communicate(timeout=60)
-    if running.process.returncode != 2:
+    if out:
         same('the call', (json.loads(json.loads(out)['result']) or {}).get('name'), 'CredentialsError')
+    else:
+        same(f'exit status; {err}', running.process.returncode, 2)
     holds('said', out + err, *parts)
 
 

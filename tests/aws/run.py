@@ -60,8 +60,8 @@ def main():
     parser.add_argument('--verbose', action='store_true', help='tracebacks')
     parser.add_argument('--link-local', action='store_true', help=argparse.SUPPRESS)  # see cases_credentials.py
     arguments = parser.parse_args()
-    cases = [one for one in setting.CASES
-             if not arguments.only or any(part in one.__name__ for part in arguments.only)]
+    cases = [one for module in MODULES for one in setting.CASES if one.__module__ == module.__name__
+             and (not arguments.only or any(part in one.__name__ for part in arguments.only))]
     if arguments.list:
         print('\n'.join(one.__name__ for one in cases))
         return 0
