@@ -18,8 +18,8 @@ class FakeError(Exception):
 class Fake:
     """Starts fake_aws.py; `port` etc. are those it printed. end() must be called."""
 
-    def __init__(self, folder=None, bind='127.0.0.1', prefix=(), python=sys.executable):
-        arguments = [*prefix, python, os.path.join(HERE, 'fake_aws.py'), '--bind', bind]
+    def __init__(self, folder=None, bind='127.0.0.1', port=0):
+        arguments = [sys.executable, os.path.join(HERE, 'fake_aws.py'), '--bind', bind, '--port', str(port)]
         if folder is not None:
             arguments += ['--tls-dir', folder]
         self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
@@ -31,9 +31,9 @@ class Fake:
             self.end()
             raise FakeError('the fake AWS ended at its start')
         ports = json.loads(line)
-        self.bind, self.port, self.other_port, self.ca = bind, ports['port'], ports['other_port'], ports['ca']
+        self.bind, self.port, self.other_port, self.ca = '127.0.0.1', ports['port'], ports['other_port'], ports['ca']
         self.tls_port, self.wrong_name_port = ports['tls_port'], ports['wrong_name_port']
-        self.url, self.other_url = f'http://{bind}:{self.port}', f'http://{bind}:{self.other_port}'
+        self.url, self.other_url = f'http://127.0.0.1:{self.port}', f'http://127.0.0.1:{self.other_port}'
 
     def end(self):
         if self.process.poll() is None:

@@ -91,7 +91,8 @@ DEFAULTS = {
     'clock_skew_s': 0,                         # how far the server's clock is ahead
     'time_window_s': 300,
     'latency_ms': 0,
-    'limits': {},                              # {"cloudtrail.LookupEvents": {"per_s": 2, "burst": 2}}, by account and region
+    'limits': {},                              # {"cloudtrail.LookupEvents": {"per_s": 2, "burst": 2}}: in each account
+                                               # and region
 }
 HOST_NAMES = ('localhost', '*.amazonaws.com', *(f'*.{region}.amazonaws.com{suffix}' for region, suffix in (
     ('us-east-1', ''), ('eu-west-1', ''), ('us-gov-west-1', ''), ('us-gov-east-1', ''), ('cn-north-1', '.cn'),
@@ -292,8 +293,8 @@ class Server:
 
     def issue(self, account, arn, ttl_s):
         access_key = 'ASIA' + secrets.token_hex(8).upper()
-        key = {'secret': secrets.token_urlsafe(30), 'token': 'FwoG+' + secrets.token_urlsafe(120) + '/=', 'account': account,
-               'arn': arn, 'expires_at': self.now() + ttl_s, 'revoked': False}
+        key = {'secret': secrets.token_urlsafe(30), 'token': 'FwoG+' + secrets.token_urlsafe(120) + '/=',
+               'account': account, 'arn': arn, 'expires_at': self.now() + ttl_s, 'revoked': False}
         self.keys[access_key] = key
         return access_key, key
 
@@ -539,7 +540,8 @@ class Server:
         if kind == 'throttle':
             return self.throttle(operation)
         if kind == 'error':
-            return self.render_error(operation, fault['code'], fault.get('message', 'made to fail'), fault.get('status', 400))
+            return self.render_error(operation, fault['code'], fault.get('message', 'made to fail'),
+                                     fault.get('status', 400))
         if kind == 'retry_after':
             error = self.render_error(operation, 'ServiceUnavailableException', 'later', 503)
             error.headers.append((fault.get('header', 'Retry-After'), str(fault['seconds'])))

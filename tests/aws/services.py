@@ -13,7 +13,8 @@
   container.GetCredentials         AWS SDKs and Tools Reference Guide, "Container credential provider"; Amazon ECS
                                    Developer Guide, "Task IAM role"
   errors                           "Common Errors" of each API Reference; Smithy documentation, "AWS JSON 1.0/1.1 protocol",
-                                   "AWS restJson1 protocol", "AWS query protocol", each under "Operation error serialization"
+                                   "AWS restJson1 protocol", "AWS query protocol", each under "Operation error
+                                   serialization"
 
 A handler gets the server, the parameters and who asks, and returns a dict (JSON), an XML text (Query) or raises
 ServiceError. A page's token holds the place and what was asked: with other parameters, account or region it is refused,
@@ -189,7 +190,7 @@ def lookup_filter(attributes):
         return lambda event: True
     if len(attributes) > 1 or set(attributes[0]) != {'AttributeKey', 'AttributeValue'} \
             or attributes[0]['AttributeKey'] not in LOOKUP_KEYS:
-        raise ServiceError('InvalidLookupAttributesException', 'You can specify only one lookup attribute, with key and value')
+        raise ServiceError('InvalidLookupAttributesException', 'You can specify only one lookup attribute')
     key, value = attributes[0]['AttributeKey'], attributes[0]['AttributeValue']
     if LOOKUP_KEYS[key] is None:
         return lambda event: any(resource[key] == value for resource in event['Resources'])
@@ -234,7 +235,8 @@ def escape(text):
 
 
 def get_caller_identity(server, params, who):
-    return xml_result(server, 'GetCallerIdentity', f'    <Arn>{escape(who["arn"])}</Arn>\n    <UserId>AIDAEXAMPLE</UserId>\n'
+    return xml_result(server, 'GetCallerIdentity', f'    <Arn>{escape(who["arn"])}</Arn>\n'
+                                                   '    <UserId>AIDAEXAMPLE</UserId>\n'
                                                    f'    <Account>{who["account"]}</Account>\n')
 
 

@@ -38,7 +38,7 @@ def encode(text, safe=''):
 
 
 def canonical_uri(raw_path):
-    """The path as it was sent, with each segment encoded once more (every service but S3 does so), "." and ".." resolved."""
+    """The path as it was sent, with "." and ".." resolved and each segment encoded once more (every service but S3)."""
     segments = []
     for segment in raw_path.split('/')[1:]:
         if segment == '..':

@@ -10,15 +10,12 @@ import concurrent.futures
 import http.client
 import json
 import os
-import re
 import shutil
 import socket
-import ssl
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.parse
 import xml.etree.ElementTree
 
 sys.dont_write_bytecode = True
@@ -229,7 +226,8 @@ def keys_that_are_unknown_revoked_or_expired_are_refused(fake):
     client.close()
     refusal(fake, 'sts.GetCallerIdentity', *unknown, client=Client(fake, key=('ASIATEMP', 's', None)))
     refusal(fake, 'sts.GetCallerIdentity', *unknown, client=Client(fake, key=('ASIATEMP', 's', 'other')))
-    refusal(fake, 'account.ListRegions', *MISMATCH, 'mismatch', client=Client(fake, key=good), tamper='x-amz-security-token')
+    refusal(fake, 'account.ListRegions', *MISMATCH, 'mismatch', client=Client(fake, key=good),
+            tamper='x-amz-security-token')
     fake.keys(ASIATEMP={'expires_at': time.time() - 1})
     for name in CALLS:
         refusal(fake, name, 'ExpiredTokenException', 'ExpiredToken', 'expired', client=Client(fake, key=good))
@@ -243,7 +241,8 @@ def keys_that_are_unknown_revoked_or_expired_are_refused(fake):
 def curl(fake, name, key, *more, body=None, region='us-east-1', url=None):
     service, content_type, target, path, own_body = CALLS[name]
     arguments = ['curl', '-sS', '--max-time', '20', '--aws-sigv4', f'aws:amz:{region}:{service}', '--user',
-                 f'{key[0]}:{key[1]}', '-H', f'Content-Type: {content_type}', '-d', body or own_body, '-w', '\n%{http_code}']
+                 f'{key[0]}:{key[1]}', '-H', f'Content-Type: {content_type}', '-d', body or own_body,
+                 '-w', '\n%{http_code}']
     if target:
         arguments += ['-H', f'X-Amz-Target: {target}']
     if key[2]:
@@ -330,7 +329,8 @@ def botocore_reads_every_page_of_every_operation(fake):
     same('regions', regions, [data.region(i) for i in range(12)])
     resources = all_pages(sdk(fake, 'cloudcontrol', region='eu-west-1'), 'list_resources', 'ResourceDescriptions',
                           TypeName='AWS::EC2::Instance')
-    same('resources', resources, [data.resource(data.OWN_ACCOUNT, 'eu-west-1', 'AWS::EC2::Instance', i) for i in range(230)])
+    same('resources', resources, [data.resource(data.OWN_ACCOUNT, 'eu-west-1', 'AWS::EC2::Instance', i)
+                                  for i in range(230)])
     events = all_pages(sdk(fake, 'logs'), 'filter_log_events', 'events', logGroupName='/app/web', filterPattern='ERROR',
                        startTime=data.LOG_START_MS + 5000, endTime=data.LOG_START_MS + 24_000)
     same('log events', events, [data.log_event(data.OWN_ACCOUNT, 'us-east-1', '/app/web', i) for i in range(6, 25, 3)])
@@ -391,7 +391,8 @@ def botocore_reads_every_error_format(fake):
         expect_sdk_error('AccessDeniedException', call, 403)
         fake.no_faults()
         fake.fault('throttle', service=service)
-        throttles = {'organizations': 'TooManyRequestsException', 'account': 'TooManyRequestsException', 'sts': 'Throttling'}
+        throttles = {'organizations': 'TooManyRequestsException', 'account': 'TooManyRequestsException',
+                     'sts': 'Throttling'}
         expect_sdk_error(throttles.get(service, 'ThrottlingException'), call)
     fake.no_faults()
     expect_sdk_error('ResourceNotFoundException', lambda: sdk(fake, 'logs').filter_log_events(logGroupName='/none'))
@@ -635,8 +636,8 @@ def counts_tell_connections_reuse_and_concurrency(fake):
         same('answers', {future.result(20)[0] for future in futures}, {200})
     same('peak', fake.count('operations/cloudtrail.LookupEvents/peak_in_flight'), 6)
     log = fake.log()
-    same('log', (len(log), log[0]['operation'], log[0]['region'], log[0]['status']), (11, 'account.ListRegions', 'us-east-1',
-                                                                                     200))
+    same('log', (len(log), log[0]['operation'], log[0]['region'], log[0]['status']),
+         (11, 'account.ListRegions', 'us-east-1', 200))
     try:
         fake.wait('operations/none/requests', at_least=1, timeout_s=0.05)
     except FakeError as error:
