@@ -14,7 +14,9 @@ namespace isoq {
 
 class CountingAllocator : public v8::ArrayBuffer::Allocator {
 public:
-  explicit CountingAllocator(MemoryBudget *budget) : budget_(budget) {} // borrowed, for its life
+  // `budget` is borrowed, until another one takes its place.
+  explicit CountingAllocator(MemoryBudget *budget) : budget_(budget) {}
+  void set_budget(MemoryBudget *budget) { budget_ = budget; }
 
   void *Allocate(size_t length) override {
     return Admit(length) ? Count(calloc(1, length ? length : 1), length) : nullptr;
@@ -37,7 +39,7 @@ private:
     return data;
   }
 
-  MemoryBudget *const budget_;
+  MemoryBudget *budget_;
 };
 
 } // namespace isoq

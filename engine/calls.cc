@@ -125,15 +125,27 @@ v8::Local<v8::Value> MakeError(Runtime *runtime, v8::Local<v8::Value> descriptio
 
 } // namespace
 
-void InstallCalls(Runtime *runtime, v8::Local<v8::ObjectTemplate> global, const engine_job &job) {
+void InstallCalls(Runtime *runtime, v8::Local<v8::ObjectTemplate> global, const char *const *names, size_t count) {
   v8::Isolate *isolate = runtime->isolate;
-  for (size_t i = 0; i < job.function_count; i++) {
-    v8::Local<v8::String> name = ToV8(isolate, job.functions[i]);
+  for (size_t i = 0; i < count; i++) {
+    v8::Local<v8::String> name = ToV8(isolate, names[i]);
     v8::Local<v8::FunctionTemplate> function = v8::FunctionTemplate::New(
         isolate, CallHost, name, v8::Local<v8::Signature>(), 0, v8::ConstructorBehavior::kThrow);
     function->SetClassName(name);
     global->Set(name, function, v8::DontEnum);
   }
+}
+
+bool RemoveOtherCalls(Runtime *runtime, const engine_job &job) {
+  v8::Local<v8::Context> context = runtime->Context();
+  size_t kept = 0;
+  for (const std::string &name : *runtime->prepared) {
+    if (kept < job.function_count && name == job.functions[kept])
+      kept++;
+    else if (!context->Global()->Delete(context, ToV8(runtime->isolate, name)).FromMaybe(false))
+      return false;
+  }
+  return true;
 }
 
 bool HasAnswer(const Runtime *runtime, uint32_t call) {

@@ -1,14 +1,13 @@
 // The engine's C interface: V8's life in this process, and the life of one job's isolate.
 //
-// Every job gets an isolate of its own, made for it and disposed after it. V8 runs single-threaded: no
-// compiler or collector thread exists, so the process can be sandboxed by one filter, stopped by one signal,
-// and (later) rewound.
+// Every job gets an isolate of its own, made for it and disposed after it; or, after engine_checkpoint(), one that was
+// made before the checkpoint and is as new after each rewind. V8 runs single-threaded: no compiler or collector thread
+// exists, so the process can be sandboxed by one filter, stopped by one signal, and rewound.
 #include "engine/engine.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include <cstdarg>
 #include <cstdio>
@@ -17,6 +16,8 @@
 
 #include "engine/allocator.hh"
 #include "engine/platform.hh"
+#include "engine/random.hh"
+#include "engine/rewind.hh"
 #include "engine/runtime.hh"
 #include "engine/v8_compat.hh"
 #include "engine/watchdog.hh"
@@ -37,17 +38,6 @@ enum {
 int platform_error;
 bool abandoned_isolates; // then V8 cannot be disposed of either
 
-// What V8 seeds an isolate's random numbers with: Math.random, and the hash seed.
-uint64_t entropy_seed;
-bool entropy_fixed;
-
-bool Entropy(unsigned char *buffer, size_t length) {
-  if (!entropy_fixed) return getrandom(buffer, length, 0) == static_cast<ssize_t>(length);
-  for (size_t i = 0; i < length; i++)
-    buffer[i] = static_cast<unsigned char>(entropy_seed >> (i % 8 * 8));
-  return true;
-}
-
 // All settings of V8 in one place; they are fixed once V8 runs.
 void SetFlags() {
   v8::V8::SetFlagsFromString("--single-threaded");
@@ -64,7 +54,7 @@ int StartPlatform() {
   int error = WatchdogInit();
   if (error != 0) return error;
   SetFlags();
-  v8::V8::SetEntropySource(Entropy);
+  v8::V8::SetEntropySource(RandomEntropy);
   platform = std::make_unique<Platform>(v8::platform::NewSingleThreadedDefaultPlatform());
   v8::V8::InitializePlatform(platform.get());
   return v8::V8::Initialize() ? 0 : -EIO;
@@ -236,7 +226,8 @@ bool Prepare(Runtime *runtime, const engine_job &job, v8::Local<v8::String> *cod
   const char *field = "code";
   if (ReadCode(runtime, job).ToLocal(code)) {
     field = "input";
-    if (DefineInput(runtime, job) && InstallObjects(runtime, runtime->Context())) return true;
+    if (DefineInput(runtime, job) && (runtime->prepared != nullptr || InstallObjects(runtime, runtime->Context())))
+      return true;
   }
   std::string why = catcher.HasCaught() ? ToUtf8(runtime->isolate, catcher.Exception()) : "it is too long";
   SetFailure(runtime->out, ISOQ_STATUS_INVALID, "InvalidJobError", std::string(field) + ": " + why);
@@ -261,19 +252,23 @@ bool IsUncaughtRefusal(const Runtime *runtime) {
   return false;
 }
 
-void RunInContext(Runtime *runtime, const engine_job &job) {
+v8::Local<v8::Context> NewContext(Runtime *runtime, const char *const *functions, size_t count) {
   v8::Isolate *isolate = runtime->isolate;
-  v8::HandleScope scope(isolate);
   v8::Local<v8::ObjectTemplate> global = v8::ObjectTemplate::New(isolate);
   InstallGlobals(runtime, global);
-  InstallCalls(runtime, global, job);
+  InstallCalls(runtime, global, functions, count);
   v8::Local<v8::Context> context = v8::Context::New(isolate, nullptr, global);
   runtime->context.Reset(isolate, context);
-  v8::Context::Scope entered(context);
+  return context;
+}
+
+void RunInContext(Runtime *runtime, const engine_job &job) {
+  v8::Isolate *isolate = runtime->isolate;
   v8::Local<v8::String> code;
   runtime->platform->pages().StartJob(runtime->budget);
   WatchdogStart(isolate, runtime->config, runtime->host);
   std::unique_ptr<Evaluation> evaluation;
+  if (runtime->prepared != nullptr && !RemoveOtherCalls(runtime, job)) abort();
   if (Prepare(runtime, job, &code)) evaluation = Evaluate(runtime, code);
   if (evaluation != nullptr && WatchdogReason() == ISOQ_STATUS_OK) RunLoop(runtime, evaluation.get());
   if (WatchdogReason() == ISOQ_STATUS_OK) CheckMemoryAtEnd(runtime);
@@ -298,14 +293,13 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
   runtime->out->stderr_truncated = runtime->console.truncated[2];
 }
 
-v8::Isolate *NewIsolate(const runtime_config &config, CountingAllocator *allocator) {
+// Its random numbers come from RandomEntropy().
+v8::Isolate *NewIsolate(size_t max_heap_bytes, CountingAllocator *allocator) {
   v8::Isolate::CreateParams params;
   params.array_buffer_allocator = allocator;
-  params.constraints.ConfigureDefaultsFromHeapSize(0, std::max(config.max_heap_size_bytes, kMinHeapBytes));
+  params.constraints.ConfigureDefaultsFromHeapSize(0, std::max(max_heap_bytes, kMinHeapBytes));
   // The same for every job: to place a range of another size, older V8s read /proc/self/maps.
   params.constraints.set_code_range_size_in_bytes(kCodeRangeBytes);
-  entropy_fixed = config.has_seed;
-  entropy_seed = config.seed;
   v8::Isolate *isolate = v8::Isolate::New(params);
   isolate->SetMicrotasksPolicy(v8::MicrotasksPolicy::kExplicit);
   isolate->SetPromiseRejectCallback(OnPromiseReject);
@@ -318,23 +312,35 @@ v8::Isolate *NewIsolate(const runtime_config &config, CountingAllocator *allocat
   return isolate;
 }
 
-void RunJob(const engine_job &job, const runtime_config &config, const engine_host &host,
-            execution_result *out) {
+// The job in its isolate, which is entered; `context` null: in a new context.
+void RunInIsolate(Runtime *runtime, const engine_job &job, const v8::Global<v8::Context> *context) {
+  v8::Isolate *isolate = runtime->isolate;
+  Trace trace(runtime->host, runtime->config, job.trace);
+  runtime->trace = &trace;
+  platform->set_trace(&trace);
+  isolate->SetData(0, runtime);
+  isolate->AddNearHeapLimitCallback(NearHeapLimit, runtime);
+  {
+    v8::HandleScope scope(isolate);
+    v8::Context::Scope entered(context != nullptr ? context->Get(isolate)
+                                                  : NewContext(runtime, job.functions, job.function_count));
+    RunInContext(runtime, job);
+  }
+  isolate->RemoveNearHeapLimitCallback(NearHeapLimit, 0);
+  platform->set_trace(nullptr);
+  isolate->SetData(0, nullptr);
+}
+
+void RunInNewIsolate(const engine_job &job, const runtime_config &config, const engine_host &host,
+                     execution_result *out) {
   auto budget = std::make_unique<MemoryBudget>(std::max(config.max_heap_size_bytes, kMinHeapBytes));
   auto allocator = std::make_unique<CountingAllocator>(budget.get());
-  v8::Isolate *isolate = NewIsolate(config, allocator.get());
+  RandomSetSeed(config.has_seed ? &config.seed : nullptr);
+  v8::Isolate *isolate = NewIsolate(config.max_heap_size_bytes, allocator.get());
   {
     v8::Isolate::Scope scope(isolate);
     Runtime runtime{isolate, config, host, budget.get(), platform.get(), out};
-    Trace trace(host, config, job.trace);
-    runtime.trace = &trace;
-    platform->set_trace(&trace);
-    isolate->SetData(0, &runtime);
-    isolate->AddNearHeapLimitCallback(NearHeapLimit, &runtime);
-    RunInContext(&runtime, job);
-    isolate->RemoveNearHeapLimitCallback(NearHeapLimit, 0);
-    platform->set_trace(nullptr);
-    isolate->SetData(0, nullptr);
+    RunInIsolate(&runtime, job, nullptr);
   }
   // A heap that has run full may not even survive its own teardown. Such an isolate is left as it is: its
   // process is replaced after this job.
@@ -348,6 +354,123 @@ void RunJob(const engine_job &job, const runtime_config &config, const engine_ho
     platform->Forget(isolate);
   }
   platform->pages().EndJob();
+}
+
+// ---- the prepared isolate
+
+// Everything of it is in the checkpoint.
+struct Prepared {
+  explicit Prepared(size_t max_heap_bytes)
+      : heap_bytes(max_heap_bytes), budget(max_heap_bytes), allocator(&budget) {}
+
+  const size_t heap_bytes;
+  MemoryBudget budget; // what the isolate took before the checkpoint
+  CountingAllocator allocator;
+  v8::Isolate *isolate = nullptr;
+  v8::Global<v8::Context> context;
+  std::vector<std::string> functions;
+  IsolateRandom random;
+  bool used = false;              // since the checkpoint
+  const char *refusal = nullptr; // why the process cannot be rewound after what ran since the checkpoint
+};
+
+Prepared *prepared;
+
+// Whether the job finds in the prepared isolate what it would find in a new one.
+bool IsFor(const engine_job &job, const runtime_config &config) {
+  if (prepared == nullptr || prepared->used || config.max_heap_size_bytes != prepared->heap_bytes) return false;
+  size_t known = 0;
+  for (size_t i = 0; i < prepared->functions.size() && known < job.function_count; i++)
+    known += prepared->functions[i] == job.functions[known];
+  return known == job.function_count;
+}
+
+void RunInPrepared(const engine_job &job, const runtime_config &config, const engine_host &host,
+                   execution_result *out) {
+  v8::Isolate *isolate = prepared->isolate;
+  MemoryBudget budget(std::max(config.max_heap_size_bytes, kMinHeapBytes));
+  uint64_t seed = config.seed;
+  prepared->used = true;
+  if (!config.has_seed && !RandomBytes(&seed, sizeof(seed))) abort(); // never the numbers of another job
+  prepared->random.Seed(seed);
+  RandomSetSeed(config.has_seed ? &config.seed : nullptr);
+  prepared->allocator.set_budget(&budget);
+  budget.Add(prepared->budget.used_bytes());
+  {
+    v8::Isolate::Scope scope(isolate);
+    Runtime runtime{isolate, config, host, &budget, platform.get(), out};
+    runtime.prepared = &prepared->functions;
+    runtime.context.Reset(isolate, prepared->context);
+    RunInIsolate(&runtime, job, &prepared->context);
+  }
+  prepared->allocator.set_budget(&prepared->budget);
+  platform->pages().EndJob();
+}
+
+void RunJob(const engine_job &job, const runtime_config &config, const engine_host &host,
+            execution_result *out) {
+  if (IsFor(job, config))
+    RunInPrepared(job, config, host, out);
+  else
+    RunInNewIsolate(job, config, host, out);
+  if (prepared == nullptr || prepared->refusal != nullptr) return;
+  bool clean = out->status == ISOQ_STATUS_OK || out->status == ISOQ_STATUS_ERROR ||
+               out->status == ISOQ_STATUS_OUTPUT_LIMIT || out->status == ISOQ_STATUS_INVALID;
+  if (!clean) prepared->refusal = "the job was stopped";
+}
+
+void IgnoreConsole(void *, isoq_console_level, engine_text, bool) {}
+
+// The isolate, with all that a script finds but for what its job brings.
+bool MakePrepared(const engine_rewind_options &options) {
+  static const engine_host host = {nullptr, IgnoreConsole, nullptr, nullptr, nullptr, nullptr, nullptr};
+  static execution_result nowhere;
+  runtime_config config = runtime_config_default();
+  config.max_heap_size_bytes = std::max(options.max_heap_size_bytes, kMinHeapBytes);
+  auto made = std::make_unique<Prepared>(config.max_heap_size_bytes);
+  made->functions.assign(options.functions, options.functions + options.function_count);
+  IsolateRandom::StartMarking();
+  made->isolate = NewIsolate(config.max_heap_size_bytes, &made->allocator);
+  IsolateRandom::StopMarking();
+  v8::Isolate::Scope entered(made->isolate);
+  v8::HandleScope scope(made->isolate);
+  Runtime runtime{made->isolate, config, host, &made->budget, platform.get(), &nowhere};
+  made->isolate->SetData(0, &runtime);
+  v8::Local<v8::Context> context = NewContext(&runtime, options.functions, options.function_count);
+  v8::Context::Scope inside(context);
+  bool ok = DefineInput(&runtime, {}) && InstallObjects(&runtime, context); // `input` keeps its place in the order
+  made->context.Reset(made->isolate, context);
+  made->isolate->SetData(0, nullptr);
+  prepared = made.release();
+  return ok;
+}
+
+MemoryChanges ChangesNow() {
+  return platform->pages().Changes();
+}
+
+// A first checkpoint, to find V8's random numbers and to learn which pages small jobs use; then the one that stays.
+int TakeCheckpoint() {
+  static const char sample[] = "const o = {a: [1, 2, 3].map(x => x * 2)}; globalThis.left = 1; JSON.stringify(o)";
+  int error = CheckpointTake();
+  if (error != 0) return error;
+  {
+    v8::Isolate::Scope entered(prepared->isolate);
+    if (!prepared->random.Find(prepared->isolate)) return -ENOTSUP;
+  }
+  platform->pages().Arm();
+  error = CheckpointTake();
+  if (error != 0) return error;
+  runtime_config config = runtime_config_default();
+  config.max_heap_size_bytes = prepared->heap_bytes;
+  execution_result out;
+  error = engine_execute(sample, sizeof(sample) - 1, &config, &out);
+  if (error != 0) return error;
+  if (!out.success || CheckpointRefusal(ChangesNow()) != nullptr) return -ENOTSUP;
+  error = CheckpointLearn();
+  if (error == 0) error = CheckpointRestore(ChangesNow());
+  if (error != 0) abort();
+  return CheckpointTake();
 }
 
 // ---- engine_execute()'s own host
@@ -423,6 +546,36 @@ struct runtime_config runtime_config_default(void) {
   config.max_timers = 10000;
   config.max_calls = 1000;
   return config;
+}
+
+int engine_rewind_init(void) {
+  return RewindPrepareMalloc();
+}
+
+int engine_checkpoint(const struct engine_rewind_options *options) {
+  if (options == nullptr || prepared != nullptr || !engine_is_initialized()) return -EINVAL;
+  int error = MakePrepared(*options) ? TakeCheckpoint() : -EIO;
+  if (error == 0) return 0;
+  CheckpointDrop();
+  platform->pages().Disarm();
+  prepared = nullptr; // left as it is: whatever it lacks may be what its end would need
+  abandoned_isolates = true;
+  return error;
+}
+
+const char *engine_rewind_refusal(void) {
+  if (prepared == nullptr) return "there is no checkpoint";
+  return prepared->refusal != nullptr ? prepared->refusal : CheckpointRefusal(ChangesNow());
+}
+
+int engine_rewind(void) {
+  if (engine_rewind_refusal() != nullptr) return -EPERM;
+  return CheckpointRestore(ChangesNow());
+}
+
+struct engine_rewind_size engine_rewind_measure(void) {
+  CheckpointSize size = CheckpointMeasure();
+  return {size.saved_bytes, size.runs, size.gaps, size.mappings};
 }
 
 int engine_run(const struct engine_job *job, const struct runtime_config *config,

@@ -39,6 +39,45 @@ void engine_dispose(void);
 /* "13.6.233.17-node.28": of the V8 that runs, not of the headers. Static. */
 const char *engine_v8_version(void);
 
+/* ---- rewinding: one isolate for every job, each of which finds it as if new (rewind.hh) ---- */
+
+struct engine_rewind_options {
+  size_t max_heap_size_bytes;   /* jobs with this limit run in the prepared isolate; others get a new one */
+  const char *const *functions; /* the names of all host functions that a job may bring, in the order of its own */
+  size_t function_count;
+};
+
+/*
+ * Sets malloc up for it. At the start of main(), before engine_init(). 0, or -ENOTSUP where there is no rewinding:
+ * under sanitizers.
+ */
+int engine_rewind_init(void);
+
+/*
+ * Makes the isolate and takes the checkpoint: of all that this process knows now. After everything was loaded that
+ * jobs need, and while /proc can be read; what comes later, a lock-down for instance, is forgotten by the first
+ * engine_rewind(). Returns 0, or a negative errno; engine_run() makes a new isolate for each job then, as without.
+ */
+int engine_checkpoint(const struct engine_rewind_options *options);
+
+/*
+ * Why engine_rewind() must not be called after what ran since the last one: static text. NULL: it may be. The process
+ * must be replaced otherwise, after this job.
+ */
+const char *engine_rewind_refusal(void);
+
+/*
+ * Puts the process' memory back as it was at the checkpoint. Pointers to what was allocated since are dead afterwards,
+ * and so is the execution_result: its strings are gone. Returns 0; or a negative errno, and the process must _exit() at
+ * once.
+ */
+int engine_rewind(void);
+
+struct engine_rewind_size {
+  size_t saved_bytes, runs, gaps, mappings;
+};
+struct engine_rewind_size engine_rewind_measure(void);
+
 /* ---- one job ---- */
 
 struct runtime_config {

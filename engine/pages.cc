@@ -1,5 +1,7 @@
 #include "engine/pages.hh"
 
+#include <sys/mman.h>
+
 namespace isoq {
 namespace {
 
@@ -21,6 +23,40 @@ Pages::Reservations::iterator Pages::Find(const void *address) {
   return at - found->first < found->second.length ? found : reservations_.end();
 }
 
+// ---- the notes for rewinding
+
+void Pages::Arm() {
+  mapped_.clear();
+  protections_.clear();
+  mapped_list_.clear();
+  armed_ = true;
+}
+
+MemoryChanges Pages::Changes() {
+  mapped_list_.clear();
+  for (const auto &mapping : mapped_)
+    mapped_list_.push_back({mapping.first, mapping.first + mapping.second});
+  return {mapped_list_.data(), mapped_list_.size(), protections_.data(), protections_.size()};
+}
+
+bool Pages::IsKept(const void *address) const {
+  if (!armed_) return false;
+  uintptr_t at = reinterpret_cast<uintptr_t>(address);
+  auto next = mapped_.upper_bound(at);
+  return next == mapped_.begin() || at - std::prev(next)->first >= std::prev(next)->second;
+}
+
+bool Pages::Protect(void *address, size_t length, Permission permission) {
+  if (IsKept(address) && protections_.size() <= kMaxChanges) {
+    uintptr_t start = reinterpret_cast<uintptr_t>(address), end = start + length;
+    if (protections_.empty() || protections_.back().start != start || protections_.back().end != end)
+      protections_.push_back({start, end});
+  }
+  return system_->SetPermissions(address, length, permission);
+}
+
+// ---- V8's calls
+
 void *Pages::AllocatePages(void *hint, size_t length, size_t alignment, Permission permission) {
   bool counted = budget_ != nullptr && permission == kNoAccess && alignment < kHeapPageAlignment;
   if (counted && reservations_.size() >= kMaxReservations) {
@@ -28,6 +64,7 @@ void *Pages::AllocatePages(void *hint, size_t length, size_t alignment, Permissi
     return nullptr;
   }
   void *pages = system_->AllocatePages(hint, length, alignment, permission);
+  if (armed_ && pages != nullptr) mapped_[reinterpret_cast<uintptr_t>(pages)] = length;
   if (counted && pages != nullptr)
     reservations_[reinterpret_cast<uintptr_t>(pages)] = {length, 0};
   else if (counted)
@@ -47,7 +84,10 @@ bool Pages::FreePages(void *address, size_t length) {
     Uncommit(found, 0);
     reservations_.erase(found);
   }
-  return system_->FreePages(address, length);
+  if (IsKept(address)) return true;
+  if (!system_->FreePages(address, length)) return false;
+  mapped_.erase(reinterpret_cast<uintptr_t>(address));
+  return true;
 }
 
 bool Pages::ReleasePages(void *address, size_t length, size_t new_length) {
@@ -56,15 +96,18 @@ bool Pages::ReleasePages(void *address, size_t length, size_t new_length) {
     Uncommit(found, new_length);
     found->second.length = new_length;
   }
-  return system_->ReleasePages(address, length, new_length);
+  if (IsKept(address)) return true;
+  if (!system_->ReleasePages(address, length, new_length)) return false;
+  if (armed_) mapped_[reinterpret_cast<uintptr_t>(address)] = new_length;
+  return true;
 }
 
 bool Pages::Commit(Reservations::iterator found, uintptr_t end, void *address, size_t length,
                    Permission permission) {
   size_t committed_bytes = end - found->first, before = found->second.committed_bytes;
-  if (committed_bytes <= before) return system_->SetPermissions(address, length, permission);
+  if (committed_bytes <= before) return Protect(address, length, permission);
   if (!budget_->Admit(committed_bytes - before)) return false;
-  if (!system_->SetPermissions(address, length, permission)) {
+  if (!Protect(address, length, permission)) {
     budget_->Refuse(MemoryBudget::Shortage::kMappings, committed_bytes - before);
     return false;
   }
@@ -75,11 +118,11 @@ bool Pages::Commit(Reservations::iterator found, uintptr_t end, void *address, s
 
 bool Pages::SetPermissions(void *address, size_t length, Permission permission) {
   auto found = Find(address);
-  if (found == reservations_.end()) return system_->SetPermissions(address, length, permission);
+  if (found == reservations_.end()) return Protect(address, length, permission);
   uintptr_t start = reinterpret_cast<uintptr_t>(address), end = start + length;
   if (permission != kNoAccess) return Commit(found, end, address, length, permission);
   if (end >= found->first + found->second.committed_bytes) Uncommit(found, start - found->first);
-  return system_->SetPermissions(address, length, permission);
+  return Protect(address, length, permission);
 }
 
 bool Pages::DecommitPages(void *address, size_t length) {
@@ -87,6 +130,9 @@ bool Pages::DecommitPages(void *address, size_t length) {
   uintptr_t start = reinterpret_cast<uintptr_t>(address);
   if (found != reservations_.end() && start + length >= found->first + found->second.committed_bytes)
     Uncommit(found, start - found->first);
+  // Not by a new mapping, as the system's would: the old one must come back.
+  if (IsKept(address))
+    return Protect(address, length, kNoAccess) && madvise(address, length, MADV_DONTNEED) == 0;
   return system_->DecommitPages(address, length);
 }
 

@@ -10,8 +10,10 @@
 // mappings to 64 KiB at most; the code range is reserved when the isolate is made, before any job; and code is
 // reserved as memory that will be executable.
 //
-// Every page that V8 takes, gives back or protects passes here and nowhere else. So this is also the place for
-// the bookkeeping that rewinding a process needs (DESIGN, section 5), when that comes.
+// Every page that V8 takes, gives back or protects passes here and nowhere else. So this is also the place for the
+// bookkeeping that rewinding needs (rewind.hh). After Arm(), what is mapped is noted until it is given back. Memory
+// from before stays mapped: giving it back does nothing, and changes of its permissions are noted. The notes lie in
+// memory that is itself put back, so after a rewind they are as empty as at the checkpoint.
 #ifndef ISOQ_ENGINE_PAGES_HH
 #define ISOQ_ENGINE_PAGES_HH
 
@@ -21,8 +23,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <vector>
 
 #include "engine/memory.hh"
+#include "engine/rewind.hh"
 
 namespace isoq {
 
@@ -40,6 +44,12 @@ public:
   void StartJob(MemoryBudget *budget) { budget_ = budget; }
   void EndJob();
 
+  // Right before the checkpoint.
+  void Arm();
+  void Disarm() { armed_ = false; }
+  // Since Arm(). Valid until the next call of this object.
+  MemoryChanges Changes();
+
   size_t AllocatePageSize() override { return system_->AllocatePageSize(); }
   size_t CommitPageSize() override { return system_->CommitPageSize(); }
   void SetRandomMmapSeed(int64_t seed) override { system_->SetRandomMmapSeed(seed); }
@@ -50,16 +60,17 @@ public:
   bool SetPermissions(void *address, size_t length, Permission permission) override;
   bool DecommitPages(void *address, size_t length) override;
   bool DiscardSystemPages(void *address, size_t length) override {
-    return system_->DiscardSystemPages(address, length);
+    return IsKept(address) || system_->DiscardSystemPages(address, length);
   }
 #if V8_MAJOR_VERSION >= 11
   bool RecommitPages(void *address, size_t length, Permission permission) override {
-    return system_->RecommitPages(address, length, permission);
+    return IsKept(address) ? Protect(address, length, permission)
+                           : system_->RecommitPages(address, length, permission);
   }
 #endif
 #if V8_MAJOR_VERSION >= 13
   bool SealPages(void *address, size_t length) override {
-    return system_->SealPages(address, length);
+    return !armed_ && system_->SealPages(address, length);
   }
 #endif
 
@@ -74,10 +85,19 @@ private:
   bool Commit(Reservations::iterator found, uintptr_t end, void *address, size_t length,
               Permission permission);
   void Uncommit(Reservations::iterator found, size_t committed_bytes);
+  // Whether it is memory from before Arm().
+  bool IsKept(const void *address) const;
+  // Of the system; noted where it must be undone.
+  bool Protect(void *address, size_t length, Permission permission);
 
   v8::PageAllocator *const system_;
   MemoryBudget *budget_ = nullptr; // null: between jobs
   Reservations reservations_;      // made by the job that runs, by their start
+
+  bool armed_ = false;
+  std::map<uintptr_t, size_t> mapped_;   // since Arm(): their lengths, by their start
+  std::vector<MemoryRange> protections_; // changed since Arm()
+  std::vector<MemoryRange> mapped_list_; // for Changes()
 };
 
 } // namespace isoq

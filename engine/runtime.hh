@@ -126,6 +126,8 @@ struct Runtime {
   std::map<const unsigned char *, v8::Global<v8::UnboundScript>>
       uncached{}; // bundles compiled for the first time
   uint64_t heap_limit_grants = 0;
+  // The functions that its context was made with, before the job was known (engine_checkpoint()); null: it is new.
+  const std::vector<std::string> *prepared = nullptr;
 
   static Runtime *From(v8::Isolate *isolate) { return static_cast<Runtime *>(isolate->GetData(0)); }
   v8::Local<v8::Context> Context() { return context.Get(isolate); }
@@ -167,7 +169,9 @@ int64_t MonotonicNs();
 
 // ---- calls.cc
 
-void InstallCalls(Runtime *runtime, v8::Local<v8::ObjectTemplate> global, const engine_job &job);
+void InstallCalls(Runtime *runtime, v8::Local<v8::ObjectTemplate> global, const char *const *names, size_t count);
+// Takes those of a prepared context away that the job did not bring.
+bool RemoveOtherCalls(Runtime *runtime, const engine_job &job);
 // Whether this call has an answer that is not settled.
 bool HasAnswer(const Runtime *runtime, uint32_t call);
 // Settles the promise of a call that has an answer.

@@ -1,9 +1,9 @@
 #include "engine/trace.hh"
 
+#include "engine/random.hh"
 #include "engine/watchdog.hh"
 
-#include <sys/random.h>
-
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -203,9 +203,9 @@ bool Trace::Random(uint8_t *bytes, size_t len) {
              std::to_string(len));
   }
   for (size_t done = 0; done < len;) {
-    ssize_t got = getrandom(bytes + done, len - done, 0);
-    if (got <= 0) return false;
-    done += static_cast<size_t>(got);
+    size_t part = std::min<size_t>(len - done, 256); // the kernel gives as many at once, whatever interrupts
+    if (!RandomBytes(bytes + done, part)) return false;
+    done += part;
   }
   if (mode_ == Mode::kRecord) {
     static const char digits[] = "0123456789abcdef";

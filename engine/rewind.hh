@@ -1,0 +1,82 @@
+// Rewinding: the writable memory of this process, put back as it was at the checkpoint.
+//
+// A job is then run by an isolate that was made before the checkpoint, and whatever the job did to it, to V8's own
+// state, to malloc's and to libc's is gone afterwards. The cost is that of comparing a few megabytes.
+//
+// In the checkpoint: every private mapping that is writable when it is taken, .data and .bss of each library, the
+// heap, V8's pages, TLS. Pages that are resident are copied; those which are not ("gaps") read as zero or as their
+// file does, and are dropped after each job so that they do so again. What is mapped later is unmapped, the heap's
+// end (brk) moved back, changed permissions are changed back.
+//
+// Not in it: the stack and the registers, which hold the caller of CheckpointRestore() and nothing that counts once
+// the job has returned (as with a new isolate, what is below the stack pointer is not wiped); this module's own area
+// with the table and the copies, which is read-only from the checkpoint on; memory that was not writable; kernel
+// state: descriptors, timers and signal actions stay as they are.
+//
+// Invariants, on which the caller relies or for which the caller answers:
+//  - one thread; V8 is in no scope, and no signal handler's work is half done, when it is taken and at each rewind;
+//  - pointers to memory allocated after the checkpoint are dead after a rewind, whoever holds them;
+//  - what must outlast a rewind is on the stack, or with the kernel;
+//  - V8 maps, unmaps and protects through pages.hh alone, and malloc grows the heap alone (RewindPrepareMalloc()).
+//    /proc is not there in the sandbox, so the set of mappings is known from these two.
+//
+// It fails closed. CheckpointRefusal() names what it cannot undo, and the process must be replaced then:
+//  - the job's end was not clean (the engine's to say);
+//  - malloc has taken memory elsewhere than at the heap's end, or given mapped memory back;
+//  - a permission was changed where there was neither writable nor inaccessible memory, or where nothing was mapped;
+//  - more changes than kMaxChanges.
+// A step of the rewind that fails leaves the process between two states: it must end at once.
+// A checkpoint is refused as well: shared writable memory, more threads, more mappings or bytes than there is room.
+#ifndef ISOQ_ENGINE_REWIND_HH
+#define ISOQ_ENGINE_REWIND_HH
+
+#include <cstddef>
+#include <cstdint>
+
+namespace isoq {
+
+struct MemoryRange {
+  uintptr_t start, end;
+};
+
+// What the page allocator did after the checkpoint. Both lists may lie in memory that is put back.
+struct MemoryChanges {
+  const MemoryRange *mapped;
+  size_t mapped_count;
+  const MemoryRange *protections; // ranges of memory from before the checkpoint
+  size_t protection_count;
+};
+
+inline constexpr size_t kMaxChanges = 65536; // of each kind
+
+// Makes malloc use the heap's end only, and never give it back. Before anything large is allocated: best at the start
+// of main(). 0, or -ENOTSUP where malloc is not glibc's (sanitizers).
+int RewindPrepareMalloc();
+
+// Takes the checkpoint, in place of an earlier one. Reads /proc/self. 0 or a negative errno: there is none then.
+int CheckpointTake();
+void CheckpointDrop();
+bool CheckpointTaken();
+
+// Static text: why the process cannot be rewound; null: it can be.
+const char *CheckpointRefusal(const MemoryChanges &changes);
+
+// Puts everything back. To be asked only when there is no refusal. 0, or a negative errno: the process must end.
+// Blocks every signal for its time.
+int CheckpointRestore(const MemoryChanges &changes);
+
+// Between a checkpoint and its restoring: notes which gaps are resident now. The next CheckpointTake() makes the same
+// pages resident, so that jobs need not fault them in again. 0 or a negative errno.
+int CheckpointLearn();
+
+struct CheckpointSize {
+  size_t saved_bytes, runs, gaps, mappings;
+};
+CheckpointSize CheckpointMeasure();
+
+// Calls `visit` with each range that is saved.
+void CheckpointVisit(void (*visit)(void *context, uintptr_t start, uintptr_t end), void *context);
+
+} // namespace isoq
+
+#endif
