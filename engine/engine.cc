@@ -431,7 +431,6 @@ bool MakePrepared(const engine_rewind_options &options) {
   made->functions.assign(options.functions, options.functions + options.function_count);
   IsolateRandom::StartMarking();
   made->isolate = NewIsolate(config.max_heap_size_bytes, &made->allocator);
-  IsolateRandom::StopMarking();
   v8::Isolate::Scope entered(made->isolate);
   v8::HandleScope scope(made->isolate);
   Runtime runtime{made->isolate, config, host, &made->budget, platform.get(), &nowhere};
@@ -439,6 +438,7 @@ bool MakePrepared(const engine_rewind_options &options) {
   v8::Local<v8::Context> context = NewContext(&runtime, options.functions, options.function_count);
   v8::Context::Scope inside(context);
   bool ok = DefineInput(&runtime, {}) && InstallObjects(&runtime, context); // `input` keeps its place in the order
+  IsolateRandom::StopMarking();
   made->context.Reset(made->isolate, context);
   made->isolate->SetData(0, nullptr);
   prepared = made.release();
