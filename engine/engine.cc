@@ -468,7 +468,7 @@ int TakeCheckpoint() {
   if (error != 0) return error;
   if (!out.success || CheckpointRefusal(ChangesNow()) != nullptr) return -ENOTSUP;
   error = CheckpointLearn();
-  if (error == 0) error = CheckpointRestore(ChangesNow());
+  if (error == 0) error = CheckpointRestore(ChangesNow(), nullptr, 0);
   if (error != 0) abort();
   return CheckpointTake();
 }
@@ -568,9 +568,9 @@ const char *engine_rewind_refusal(void) {
   return prepared->refusal != nullptr ? prepared->refusal : CheckpointRefusal(ChangesNow());
 }
 
-int engine_rewind(void) {
+int engine_rewind(volatile void *keep, size_t keep_len) {
   if (engine_rewind_refusal() != nullptr) return -EPERM;
-  return CheckpointRestore(ChangesNow());
+  return CheckpointRestore(ChangesNow(), keep, keep_len);
 }
 
 struct engine_rewind_size engine_rewind_measure(void) {

@@ -68,10 +68,11 @@ const char *engine_rewind_refusal(void);
 
 /*
  * Puts the process' memory back as it was at the checkpoint. Pointers to what was allocated since are dead afterwards,
- * and so is the execution_result: its strings are gone. Returns 0; or a negative errno, and the process must _exit() at
- * once.
+ * and so is the execution_result: its strings are gone. The `keep_len` bytes at `keep` (64 at most; NULL: none) stay as
+ * they are: what a signal handler may have said just now; signals wait meanwhile. Returns 0; or a negative errno, and
+ * the process must _exit() at once.
  */
-int engine_rewind(void);
+int engine_rewind(volatile void *keep, size_t keep_len);
 
 struct engine_rewind_size {
   size_t saved_bytes, runs, gaps, mappings;

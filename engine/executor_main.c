@@ -13,6 +13,11 @@
  * batch and the socket as busy, and a handler that finds the mark does nothing. A tick that was skipped comes
  * again.
  *
+ * With --rewind, jobs run in an isolate that is made before the lock-down, and after each RESULT all memory is put back
+ * as it was then (engine_checkpoint()). So nothing here may be remembered from one job to the next but on the stack:
+ * what the lock-down leaves in memory is forgotten as well. Where a job cannot be undone, its RESULT asks for another
+ * process, and this one takes no more jobs.
+ *
  * Signals: SIGUSR1 cancels (see on_cancel), the fatal ones save the console and then kill as they would have;
  * those which a terminal or an init system sends to everybody are ignored, since the broker decides when its
  * executors end. What V8 writes to stderr when it finds no way on is kept for them, since there is no stderr
@@ -59,6 +64,7 @@
 #define RESULT_BUFFER_KEPT (1u << 20)
 #define FATAL_STACK_BYTES (64u << 10)
 #define LAST_WORDS_BYTES (4u << 10)
+#define REWIND_MB_MAX (1u << 20)
 
 /* What V8 wrote to stderr in this job, for on_fatal(). */
 static struct {
@@ -328,7 +334,7 @@ static ssize_t keep_last_words(void *cookie, const char *text, size_t size) {
   return (ssize_t)size;
 }
 
-/* stderr leads nowhere from here on, but V8 goes on writing to it. */
+/* stderr leads nowhere after the lock-down, but V8 goes on writing to it. */
 static void catch_last_words(void) {
   FILE *file = fopencookie(NULL, "w", (cookie_io_functions_t){.write = keep_last_words});
 
@@ -479,7 +485,8 @@ static size_t chosen_functions(uint32_t set, const char **out) {
   return count;
 }
 
-static void run_job(const struct wire_job *message) {
+/* False: this process must not run another job. */
+static bool run_job(const struct wire_job *message, bool rewinding) {
   static const struct engine_host host = {.console = host_console,
                                           .trace = host_trace,
                                           .call = host_call,
@@ -528,17 +535,25 @@ static void run_job(const struct wire_job *message) {
     else
       result = result_of_failure(ISOQ_STATUS_CRASHED, "EngineError", "the engine refused the job");
   }
+  result.retire = rewinding && engine_rewind_refusal() != NULL;
   send_result(&result);
   execution_result_free(&out);
+  return !result.retire;
+}
+
+/* Everything that was allocated since the last time is gone afterwards. */
+static void rewind_process(void) {
+  if (engine_rewind(&console.cancel_job, sizeof(console.cancel_job)) < 0) _exit(EXECUTOR_EXIT_REWIND);
 }
 
 /* One frame of the broker after the other. Returns the exit code. */
-static int serve(void) {
+static int serve(bool rewinding) {
   uint8_t head[WIRE_HEADER_SIZE];
   struct wire_header header;
   struct wire_job job;
   uint8_t *payload = NULL;
   uint32_t last_job = 0;
+  bool fit = true;
   int r;
 
   for (;;) {
@@ -551,6 +566,7 @@ static int serve(void) {
       continue; /* to a call of a job that is over */
     }
     if (header.type != WIRE_JOB || header.job <= last_job) return EXECUTOR_EXIT_PROTOCOL;
+    if (!fit) return EXECUTOR_EXIT_REWIND;
     last_job = header.job;
     console.job = (sig_atomic_t)header.job;
 
@@ -559,9 +575,11 @@ static int serve(void) {
     r = header.length > 0 ? broker_read(payload, header.length) : 1;
     if (r == 1 && wire_job_decode(payload, header.length, &job) < 0) r = -EBADMSG;
     if (r != 1) break;
-    run_job(&job);
+    fit = run_job(&job, rewinding);
     console.job = 0;
     free(payload);
+    payload = NULL;
+    if (rewinding && fit) rewind_process();
   }
   free(payload);
   return r == -EBADMSG ? EXECUTOR_EXIT_PROTOCOL : EXECUTOR_EXIT_BROKER_GONE;
@@ -590,6 +608,8 @@ static const char warm_up_code[] =
     "    (typeof SharedArrayBuffer === 'function'\n"
     "        ? Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1) : '') +\n"
     "    JSON.stringify([input]);\n";
+
+static FILE *terminal; /* what stderr was at the start */
 
 static int warm_up(void) {
   static const struct engine_host host = {.console = host_ignore_console, .wait = host_wait};
@@ -631,6 +651,19 @@ static bool broker_socket_is_there(void) {
          fcntl(BROKER_FD, F_SETFL, flags & ~O_NONBLOCK) == 0;
 }
 
+/* Without it, every job gets a new isolate. */
+static bool prepare_rewinding(size_t max_heap_bytes) {
+  const struct engine_rewind_options options = {.max_heap_size_bytes = max_heap_bytes,
+                                                .functions = function_names,
+                                                .function_count =
+                                                    sizeof(function_names) / sizeof(function_names[0])};
+  int r;
+
+  r = engine_checkpoint(&options);
+  if (r < 0) fprintf(terminal, "isoq-executor: no rewinding, a new isolate for each job: %s\n", strerror(-r));
+  return r == 0;
+}
+
 static int lock_down(bool unlocked, struct sandbox_report *report) {
   const struct sandbox_options options = {.highest_fd = BROKER_FD, .lenient = SANITIZED};
   char error[256];
@@ -644,17 +677,14 @@ static int lock_down(bool unlocked, struct sandbox_report *report) {
     *report = (struct sandbox_report){.text = "none"};
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   } else if (sandbox_enter(&options, report, error, sizeof(error)) < 0) {
-    fprintf(stderr, "isoq-executor: %s\n", error);
-    fprintf(stderr,
+    fprintf(terminal, "isoq-executor: %s\n", error);
+    fprintf(terminal,
             "isoq-executor: it does not run scripts without the sandbox, unless started with --unlocked\n");
     return -EPERM;
   }
   close(0);
   close(1);
-  if (!unlocked && !SANITIZED) {
-    close(2);
-    catch_last_words();
-  }
+  if (!unlocked && !SANITIZED) close(2);
   return 0;
 }
 
@@ -672,19 +702,26 @@ static void send_hello(const struct sandbox_report *report) {
   wire_buffer_free(&buffer);
 }
 
-static const char usage[] = "usage: isoq-executor [--unlocked]\n"
+static const char usage[] = "usage: isoq-executor [--unlocked] [--rewind=MB]\n"
                             "Runs JavaScript for `isoq`, which starts it and talks to it over descriptor 3.\n"
                             "  --unlocked   without the sandbox: for debugging only\n"
+                            "  --rewind=MB  jobs with this memory_mb share an isolate, which is put back as new after each\n"
                             "  --version    print the versions\n";
 
 int main(int argc, char **argv) {
   struct sandbox_report report;
-  bool unlocked = false;
+  bool unlocked = false, rewinding = false;
+  unsigned long rewind_mb = 0;
+  char *end;
   int r;
 
+  terminal = stderr;
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--unlocked") == 0) {
       unlocked = true;
+    } else if (strncmp(argv[i], "--rewind=", 9) == 0 && (rewind_mb = strtoul(argv[i] + 9, &end, 10)) > 0 &&
+               rewind_mb <= REWIND_MB_MAX && *end == '\0') {
+      rewinding = true;
     } else if (strcmp(argv[i], "--version") == 0) {
       printf("isoq-executor %s, V8 %s\n", ISOQ_VERSION, engine_v8_version());
       return 0;
@@ -702,13 +739,18 @@ int main(int argc, char **argv) {
   }
   closefrom(BROKER_FD + 1);
   forget_environment();
+  if (rewinding && engine_rewind_init() < 0) rewinding = false;
   r = set_up_signals();
   if (r == 0) r = engine_init();
   if (r < 0) fprintf(stderr, "isoq-executor: cannot start V8: %s\n", strerror(-r));
   if (r < 0 || warm_up() < 0) return EXECUTOR_EXIT_ENGINE;
   /* Not exit() from here on: destructors of V8 and of libraries have nothing to do, and may want forbidden
    * calls. */
+  if (!unlocked && !SANITIZED) catch_last_words(); /* the checkpoint holds what is in force later */
+  rewinding = rewinding && prepare_rewinding(rewind_mb << 20);
   if (lock_down(unlocked, &report) < 0) _exit(EXECUTOR_EXIT_SANDBOX);
+  if (rewinding) strncat(report.text, ",rewind", sizeof(report.text) - 1 - strlen(report.text));
   send_hello(&report);
-  _exit(serve());
+  if (rewinding) rewind_process(); /* the first job finds what every other one does */
+  _exit(serve(rewinding));
 }

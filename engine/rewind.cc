@@ -309,16 +309,19 @@ const char *CheckpointRefusal(const MemoryChanges &changes) {
   return nullptr;
 }
 
-int CheckpointRestore(const MemoryChanges &changes) {
+int CheckpointRestore(const MemoryChanges &changes, volatile void *keep, size_t keep_len) {
   sigset_t all, before;
-  if (!taken) return -EINVAL;
+  uint8_t kept[kMaxKeep];
+  if (!taken || keep_len > sizeof(kept)) return -EINVAL;
   sigfillset(&all);
   if (sigprocmask(SIG_BLOCK, &all, &before) < 0) return -errno;
   const Table *table = GetTable();
+  if (keep_len > 0) memcpy(kept, const_cast<void *>(keep), keep_len);
   int error = RestoreMappings(table, changes);
   if (error != 0) return error; // with the signals blocked: no handler may run on such memory
   for (size_t i = 0; i < table->run_count; i++)
     RestoreRun(table->runs[i]);
+  if (keep_len > 0) memcpy(const_cast<void *>(keep), kept, keep_len);
   return sigprocmask(SIG_SETMASK, &before, nullptr) < 0 ? -errno : 0;
 }
 

@@ -62,8 +62,9 @@ bool CheckpointTaken();
 const char *CheckpointRefusal(const MemoryChanges &changes);
 
 // Puts everything back. To be asked only when there is no refusal. 0, or a negative errno: the process must end.
-// Blocks every signal for its time.
-int CheckpointRestore(const MemoryChanges &changes);
+// Blocks every signal for its time. The `keep_len` bytes at `keep` stay as they are, kMaxKeep at most.
+inline constexpr size_t kMaxKeep = 64;
+int CheckpointRestore(const MemoryChanges &changes, volatile void *keep, size_t keep_len);
 
 // Between a checkpoint and its restoring: notes which gaps are resident now. The next CheckpointTake() makes the same
 // pages resident, so that jobs need not fault them in again. 0 or a negative errno.

@@ -608,7 +608,7 @@ START_TEST(unknown_flags_are_refused) {
   ck_assert_int_eq(decode_with_byte(1, JOB_FLAGS_AT, 32 + 8), 0);
   ck_assert_int_eq(decode_with_byte(1, JOB_FLAGS_AT, 64 + 32 + 8), -EBADMSG);
   ck_assert_int_eq(decode_with_byte(2, RESULT_FLAGS_AT, 1), 0);
-  ck_assert_int_eq(decode_with_byte(2, RESULT_FLAGS_AT, 16 + 1), -EBADMSG);
+  ck_assert_int_eq(decode_with_byte(2, RESULT_FLAGS_AT, 32 + 1), -EBADMSG);
 }
 END_TEST
 

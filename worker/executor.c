@@ -67,6 +67,7 @@ struct executor {
   struct outcome outcome;
   struct job_result result; /* told by a RESULT, not delivered yet */
   bool has_result, cancelled;
+  bool retire; /* the RESULT asked for another process */
   struct calls *calls; /* NULL: the job has called nothing so far */
   int64_t job_started_ns, job_started_ms, job_cpu_ns;
 
@@ -402,6 +403,7 @@ static void on_result(struct executor *e, const uint8_t *payload, size_t len) {
     return;
   }
   e->has_result = true;
+  e->retire = message.retire;
 }
 
 static void on_dying(struct executor *e, const uint8_t *payload, size_t len) {
@@ -520,7 +522,7 @@ static bool is_clean(const struct executor *e) {
 /* A RESULT has come. What follows depends on how clean the end was. */
 static void executor_settle(struct executor *e) {
   struct job_result result = e->result;
-  bool clean = is_clean(e);
+  bool clean = is_clean(e), retire = e->retire;
 
   e->result = (struct job_result){0};
   e->has_result = false;
@@ -531,6 +533,8 @@ static void executor_settle(struct executor *e) {
     executor_enter(e, EXECUTOR_DRAINING); /* it closed its socket; its death tells why */
   if (e->state == EXECUTOR_BUSY && !clean)
     executor_kill(e, OUTCOME_END_RETIRED, "after a job that ended as %s", isoq_status_name(result.status));
+  else if (e->state == EXECUTOR_BUSY && retire)
+    executor_kill(e, OUTCOME_END_RETIRED, "it asked for it after a job that it cannot rewind");
   inbox_rest(&e->inbox);
   if (e->state == EXECUTOR_BUSY) executor_enter(e, EXECUTOR_READY);
   executor_deliver(e, &result);

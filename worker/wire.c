@@ -52,7 +52,8 @@ enum {
   RESULT_STDOUT_TRUNCATED = 2,
   RESULT_STDERR_TRUNCATED = 4,
   RESULT_HAS_ERROR = 8,
-  RESULT_FLAGS = 15
+  RESULT_RETIRE = 16,
+  RESULT_FLAGS = 31
 };
 
 /* ---- types and headers ---- */
@@ -401,7 +402,7 @@ int wire_result_encode(struct wire_buffer *buffer, uint32_t job, const struct wi
   at = put_u8(at, (message->has_result ? RESULT_HAS_RESULT : 0u) |
                       (message->stdout_truncated ? RESULT_STDOUT_TRUNCATED : 0u) |
                       (message->stderr_truncated ? RESULT_STDERR_TRUNCATED : 0u) |
-                      (message->has_error ? RESULT_HAS_ERROR : 0u));
+                      (message->has_error ? RESULT_HAS_ERROR : 0u) | (message->retire ? RESULT_RETIRE : 0u));
   at = put_f64(at, message->execution_time_ms);
   at = put_f64(at, message->cpu_time_ms);
   at = put_u64(at, message->peak_memory_bytes);
@@ -428,6 +429,7 @@ int wire_result_decode(const uint8_t *payload, size_t len, struct wire_result *o
   result.stdout_truncated = flags & RESULT_STDOUT_TRUNCATED;
   result.stderr_truncated = flags & RESULT_STDERR_TRUNCATED;
   result.has_error = flags & RESULT_HAS_ERROR;
+  result.retire = flags & RESULT_RETIRE;
   result.execution_time_ms = take_duration(&cursor);
   result.cpu_time_ms = take_duration(&cursor);
   result.peak_memory_bytes = take_u64(&cursor);

@@ -142,6 +142,7 @@ struct wire_result {
   bool has_result;
   struct wire_text result;
   bool stdout_truncated, stderr_truncated;
+  bool retire; /* this process cannot run another job, however well this one ended */
   bool has_error;
   struct wire_text error_name, error_message, error_stack;
   int32_t error_line, error_column;

@@ -7,6 +7,8 @@ Generates --scripts scripts (kinds.py) from --seed and runs each one twice, over
           replaced after an end that is not clean, and only then.
   fresh   in a process of its own.
 
+With --mode rewind the used ones are put back as new after each script (executor_main.c); the others never are.
+
 Status, result, result_type, stdout, stderr, console_output, truncated and error must be the same; times and memory
 are not compared, but
 
@@ -32,7 +34,7 @@ import time
 sys.dont_write_bytecode = True  # no files beside the sources
 
 import kinds
-from wire import Executor, WireError
+from wire import DEFAULT_MEMORY_MB, Executor, WireError
 
 # The pool's rule (worker/executor.c): after these the process stays.
 CLEAN = {'ok', 'error', 'output_limit'}
@@ -81,13 +83,15 @@ class Lane:
     def __init__(self, run):
         self.run, self.executor, self.served = run, None, []
         self.oldest = 0  # jobs of the longest-lived executor
+        self.retired = 0  # executors that could not be rewound after a clean end
 
     def execute(self, job):
         if self.executor is None:
-            self.executor, self.served = Executor(self.run.path), []
+            self.executor, self.served = Executor(self.run.path, *self.run.arguments), []
         result = self.executor.run(job, self.run.patience_s)
         self.oldest = max(self.oldest, self.executor.used)
-        if result['status'] not in CLEAN:
+        self.retired += result['status'] in CLEAN and result['retire']
+        if result['status'] not in CLEAN or result['retire']:
             self.replace(clean=False)
         return result
 
@@ -106,6 +110,8 @@ class Run:
     def __init__(self, options):
         self.path, self.seed, self.patience_s = options.executor, options.seed, options.patience
         self.spoil, self.jobs = options.spoil, options.jobs
+        self.arguments = [f'--rewind={DEFAULT_MEMORY_MB}'] if options.mode == 'rewind' else []
+        self.retired = 0
         self.scripts = [kinds.make(options.seed, index) for index in range(options.scripts)]
         self.passed, self.failures, self.explained = 0, 0, 0
         self.lock = threading.Lock()
@@ -120,8 +126,8 @@ class Run:
         say('', 'FAILED: ' + lines[0], *lines[1:])
 
     def one_fresh(self, *jobs):
-        """Results of the jobs, in this order, in one new process."""
-        executor, results = Executor(self.path), []
+        """Results of the jobs, in this order, in one new process; several: of the mode that is tested."""
+        executor, results = Executor(self.path, *(self.arguments if len(jobs) > 1 else [])), []
         try:
             for job in jobs:
                 results.append(executor.run(job, self.patience_s))
@@ -158,6 +164,7 @@ class Run:
             lane.replace(clean=False)
         with self.lock:
             self.oldest = max(self.oldest, lane.oldest)
+            self.retired += lane.retired
 
     # ---- fresh, and the comparison
 
@@ -282,7 +289,7 @@ class Run:
             text = ', '.join(f'{status} {n}' for status, n in counts.most_common())
             say(f'{sum(counts.values()):6}  {name:42} {text}')
         say(f'{len(self.by_kind)} kinds; ' + ', '.join(f'{status} {n}' for status, n in self.statuses.most_common()),
-            f'longest life of a used executor: {self.oldest} jobs; {seconds:.0f} s; seed {self.seed}',
+            f'longest life of a used executor: {self.oldest} jobs; not rewound after a clean end: {self.retired}; {seconds:.0f} s; seed {self.seed}',
             f'{self.passed} passed, {self.failures} failed')
 
 
@@ -299,6 +306,7 @@ def show(options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--scripts', type=int, default=500)
+    parser.add_argument('--mode', choices=('fresh', 'rewind'), default='fresh', help='of the used executors')
     parser.add_argument('--seed', type=int, default=1, help='0: a new one')
     parser.add_argument('--jobs', type=int, default=2, help='executors at a time')
     parser.add_argument('--patience', type=float, default=60, help='seconds beyond its timeout_ms that a job may take')

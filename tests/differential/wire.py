@@ -22,6 +22,7 @@ TYPES = (None, 'undefined', 'null', 'boolean', 'number', 'bigint', 'string', 'sy
 LEVELS = ('log', 'info', 'debug', 'warn', 'error')
 STREAMS = {'log': 'stdout', 'info': 'stdout', 'debug': 'stdout', 'warn': 'stderr', 'error': 'stderr'}
 START_PATIENCE_S = 60
+DEFAULT_MEMORY_MB = 128
 EXIT_PATIENCE_S = 30
 EXIT_OK, EXIT_OOM = 0, 70
 
@@ -81,7 +82,7 @@ def encode_job(number, job):
     code = job['code'] if raw else json.dumps(job['code'])
     flags = job.get('capture_console', True) | (not raw) << 1 | (seed is not None) << 2 | has_input << 3
     payload = struct.pack('<IIIIIQQQQB', job.get('timeout_ms', 30000), job.get('cpu_ms', 0), job.get('max_timers', 10000), 0, 0,
-                          job.get('memory_mb', 128) << 20, job.get('max_output_bytes', 1 << 20),
+                          job.get('memory_mb', DEFAULT_MEMORY_MB) << 20, job.get('max_output_bytes', 1 << 20),
                           job.get('max_result_bytes', 8 << 20), seed or 0, flags) + text(code)
     if has_input:
         payload += text(job['input'])
@@ -109,7 +110,7 @@ def decode_console(payload):
 def decode_result(payload):
     reader = Reader(payload)
     result = {'status': reader.word(STATUSES), 'result_type': reader.word(TYPES), 'result': None, 'error': None}
-    has_result, stdout_truncated, stderr_truncated, has_error = reader.flags(4)
+    has_result, stdout_truncated, stderr_truncated, has_error, result['retire'] = reader.flags(5)
     result['truncated'] = {'stdout': stdout_truncated, 'stderr': stderr_truncated}
     result['execution_time_ms'], result['cpu_time_ms'], result['peak_memory_bytes'] = reader.take('ddQ')
     if has_result:
@@ -139,13 +140,13 @@ def decode_dying(payload):
 class Executor:
     """One isoq-executor. `used`: jobs that it has answered."""
 
-    def __init__(self, path):
+    def __init__(self, path, *arguments):
         self.used, self.code = 0, None
         self.socket, child = socket.socketpair()
         environment = {name: os.environ[name] for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS')
                        if name in os.environ}
         try:
-            self.pid = os.posix_spawn(path, [path], environment, setsigmask=[], file_actions=[
+            self.pid = os.posix_spawn(path, [path, *arguments], environment, setsigmask=[], file_actions=[
                 (os.POSIX_SPAWN_DUP2, child.fileno(), 3), (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)])
         finally:
             child.close()
@@ -211,7 +212,7 @@ class Executor:
         code = self.wait_exit()
         oom = code == EXIT_OOM or (dying or {}).get('status') == 'oom'
         status = 'oom' if oom else 'sandbox_violation' if code == -signal.SIGSYS else 'crashed'
-        return {'status': status, 'result_type': None, 'result': None, 'peak_memory_bytes': 0,
+        return {'status': status, 'retire': True, 'result_type': None, 'result': None, 'peak_memory_bytes': 0,
                 'truncated': {'stdout': False, 'stderr': False},
                 'error': {'name': 'Death', 'message': (dying or {}).get('why', f'exit {code}'), 'stack': '',
                           'line': 0, 'column': 0}}
