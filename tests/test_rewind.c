@@ -1,0 +1,448 @@
+/*
+ * Rewinding, in this process: what a job finds after others is what it finds in an isolate made for it.
+ *
+ * Check forks for each test. After engine_rewind() all memory is as it was at the checkpoint, this program's variables
+ * too; so what is to be compared later lies on the stack.
+ */
+#include <check.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engine/engine.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define TEXT_MAX 6000
+
+/* An execution_result that outlasts a rewind. */
+struct outcome {
+  enum isoq_status status;
+  enum isoq_result_type type;
+  bool refused;
+  char result[TEXT_MAX], out[TEXT_MAX], error[TEXT_MAX];
+};
+
+static const char *const function_names[] = {"listAccounts", "listRegions", "queryResources"};
+
+static void copy_text(char to[TEXT_MAX], const char *text) {
+  snprintf(to, TEXT_MAX, "%s", text != NULL ? text : "(none)");
+}
+
+static void execute(const char *code, const struct runtime_config *config, struct outcome *out) {
+  struct execution_result result;
+
+  ck_assert_int_eq(engine_execute(code, strlen(code), config, &result), 0);
+  memset(out, 0, sizeof(*out));
+  out->status = result.status;
+  out->type = result.result_type;
+  copy_text(out->result, result.result);
+  copy_text(out->out, result.stdout);
+  copy_text(out->error, result.stderr);
+  execution_result_free(&result);
+}
+
+/* Runs it, and rewinds where that is allowed. */
+static void run_with(const char *code, const struct runtime_config *config, struct outcome *out) {
+  execute(code, config, out);
+  out->refused = engine_rewind_refusal() != NULL;
+  if (!out->refused) ck_assert_int_eq(engine_rewind(NULL, 0), 0);
+}
+
+static void run(const char *code, struct outcome *out) {
+  run_with(code, NULL, out);
+}
+
+static void expect_same(const char *what, const struct outcome *expected, const struct outcome *found) {
+  ck_assert_msg(expected->status == found->status && expected->type == found->type &&
+                    strcmp(expected->result, found->result) == 0 && strcmp(expected->out, found->out) == 0 &&
+                    strcmp(expected->error, found->error) == 0,
+                "%s: expected %s %s %s|%s, found %s %s %s|%s", what, isoq_status_name(expected->status),
+                expected->result, expected->out, expected->error, isoq_status_name(found->status), found->result,
+                found->out, found->error);
+}
+
+static void start(void) {
+  struct outcome warm;
+
+  ck_assert_int_eq(engine_rewind_init(), 0);
+  ck_assert_int_eq(engine_init(), 0);
+  execute("console.log({a: 1}); new URL('http://a/').href + new TextEncoder().encode('a')", NULL, &warm);
+  ck_assert_int_eq(warm.status, ISOQ_STATUS_OK);
+}
+
+static void take_checkpoint(void) {
+  struct engine_rewind_options options = {.max_heap_size_bytes = runtime_config_default().max_heap_size_bytes,
+                                          .functions = function_names,
+                                          .function_count = COUNT(function_names)};
+
+  ck_assert_int_eq(engine_checkpoint(&options), 0);
+}
+
+static void start_and_take_checkpoint(void) {
+  start();
+  take_checkpoint();
+}
+
+/* ---- nothing is left behind */
+
+/* All that a job could notice of another one. */
+static const char probe[] =
+    "const names = (o) => Reflect.ownKeys(o).map(String).join();"
+    "const all = [globalThis, Object, Object.prototype, Array.prototype, Function.prototype, Promise, Promise.prototype,"
+    "  String.prototype, RegExp, Error, Math, JSON, Intl, WebAssembly, console, crypto, Symbol, Date.prototype];"
+    "console.count(); console.log(new Map([[1, {a: [2n]}]]));"
+    "[all.map(names), all.map(Object.isFrozen), RegExp.$1, RegExp['$&'], typeof x, typeof y, {}.polluted, [].hack,"
+    " input, String(Math.max), Math.max(1, 2), JSON.stringify({a: 1}), [3, 1, 2].sort(), /(b)/.test('abc'),"
+    " Error.stackTraceLimit, new Date(0).toString(), (1234.5).toLocaleString(), setTimeout(() => {}, 0),"
+    " new Intl.DateTimeFormat('de-DE').format(0), Object.keys(new WebAssembly.Memory({initial: 1})),"
+    " new URL('http://a/?b').href, structuredClone({c: 1}), new Error('e').stack]";
+
+static const struct {
+  const char *what, *code;
+} polluters[] = {
+    {"globals", "globalThis.x = 1; var y = 2; Object.defineProperty(globalThis, 'z', {value: 1}); delete globalThis.URL"},
+    {"lexical globals", "let x = 1; const y = 2; class Z {}; 1"},
+    {"prototypes", "Object.prototype.polluted = 1; Array.prototype.hack = 2; Promise.prototype.then = null; 1"},
+    {"a thenable prototype", "Object.prototype.then = function (f) { f(1) }; 1"},
+    {"toJSON", "Object.prototype.toJSON = () => 'no'; String.prototype.toJSON = () => 1; 1"},
+    {"frozen built-ins", "[Object, Array, Math, JSON, globalThis.Intl, Array.prototype].forEach(Object.freeze); 1"},
+    {"replaced built-ins", "Math.max = () => 7; JSON.stringify = () => 'x'; Array.prototype.sort = null; 1"},
+    {"input", "globalThis.input = {x: 1}; 1"},
+    {"regular expressions", "/(a+)(b)/.exec('xaab'); RegExp.prototype.exec = null; RegExp.$1"},
+    {"error hooks", "Error.prepareStackTrace = () => 'mine'; Error.stackTraceLimit = 0; new Error('x').stack"},
+    {"the console", "console.count(); console.count(); console.group(); console.time('t'); console.log = null; 1"},
+    {"symbols", "globalThis[Symbol.for('kept')] = 1; Symbol.for('other').description"},
+    {"Intl", "Intl.NumberFormat = 1; Intl.DateTimeFormat.prototype.format = 1; new Intl.Collator('de').compare('a', 'b')"},
+    {"compiled code", "function f(n) { return n < 2 ? n : f(n - 1) + f(n - 2) } f(25)"},
+    {"loops", "let s = 0; for (let i = 0; i < 3e6; i++) s = (s + i * 7) % 1000003; s"},
+    {"WebAssembly code", "new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array([0,97,115,109,1,0,0,0,1,7,1,96,2,"
+                         "127,127,1,127,3,2,1,0,7,7,1,3,97,100,100,0,0,10,9,1,7,0,32,0,32,1,106,11]))).exports.add(2, 3)"},
+    {"WebAssembly memory", "globalThis.m = new WebAssembly.Memory({initial: 10, maximum: 900}); m.grow(500)"},
+    {"200 MB of garbage", "let n = 0; for (let i = 0; i < 400; i++) n += new Array(65536).fill(i).length; n"},
+    {"100 MB of buffers", "globalThis.b = []; for (let i = 0; i < 100; i++) b.push(new Uint8Array(1 << 20).fill(7)); b.length"},
+    {"a large heap", "globalThis.a = Array.from({length: 300000}, (_, i) => ({i, s: 'k' + i})); a.length"},
+    {"resizable buffers", "globalThis.r = new ArrayBuffer(8, {maxByteLength: 1 << 26}); r.resize && r.resize(1 << 25); 1"},
+    {"pending promises", "new Promise(() => {}); Promise.resolve().then(() => { globalThis.x = 1 }); 1"},
+    {"top-level await", "await null; globalThis.x = await new Promise((f) => setTimeout(f, 1, 5)); x"},
+    {"top-level return", "globalThis.x = 1; return 5"},
+    {"an uncaught error", "globalThis.x = 1; null.y"},
+    {"an unhandled rejection", "Promise.reject(new Error('no')); 1"},
+    {"a script that does not compile", "let x = ;"},
+    {"weak references", "globalThis.w = new WeakRef({}); new FinalizationRegistry(() => {}).register({}, 1); 1"},
+    {"shared buffers", "globalThis.s = new SharedArrayBuffer(1 << 20); Atomics.add(new Int32Array(s), 0, 1)"},
+    {"the text encodings", "TextDecoder.prototype.decode = null; new TextDecoder('gb18030'); 1"},
+    {"generated code", "for (let i = 0; i < 500; i++) new Function('a', 'return a + ' + i)(i); (0, eval)('var x = 1')"},
+};
+
+START_TEST(nothing_of_a_job_is_left_for_the_next) {
+  struct outcome expected, found, polluted;
+
+  start();
+  execute(probe, NULL, &expected);
+  ck_assert_int_eq(expected.status, ISOQ_STATUS_OK);
+  take_checkpoint();
+  run(probe, &found);
+  expect_same("the first job", &expected, &found);
+  for (size_t i = 0; i < COUNT(polluters); i++) {
+    run(polluters[i].code, &polluted);
+    ck_assert_msg(!polluted.refused, "%s: it cannot be rewound", polluters[i].what);
+    run(probe, &found);
+    expect_same(polluters[i].what, &expected, &found);
+  }
+}
+END_TEST
+
+static long resident_kb(void) {
+  char text[64] = "";
+  FILE *file = fopen("/proc/self/statm", "r");
+  long total, resident;
+
+  ck_assert_ptr_nonnull(file);
+  ck_assert_ptr_nonnull(fgets(text, sizeof(text), file));
+  fclose(file);
+  ck_assert_int_eq(sscanf(text, "%ld %ld", &total, &resident), 2);
+  return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+START_TEST(thousands_of_runs_in_any_order_give_what_new_isolates_give) {
+  struct outcome expected[COUNT(polluters)], found;
+  const char *wanted = getenv("ISOQ_TEST_REWINDS");
+  unsigned runs = wanted != NULL ? (unsigned)atoi(wanted) : 2000, seed = 1;
+  long before = 0;
+
+  start();
+  for (size_t i = 0; i < COUNT(polluters); i++)
+    execute(polluters[i].code, NULL, &expected[i]);
+  take_checkpoint();
+  for (unsigned i = 0; i < runs; i++) {
+    size_t chosen = (seed = seed * 1103515245u + 12345u) >> 16;
+
+    /* Mostly the quick ones, so that there is time for many. */
+    chosen = i % 20 == 0 ? chosen % COUNT(polluters) : chosen % 13;
+    run(polluters[chosen].code, &found);
+    ck_assert_msg(!found.refused, "%s: it cannot be rewound", polluters[chosen].what);
+    expect_same(polluters[chosen].what, &expected[chosen], &found);
+    if (i == runs / 10) before = resident_kb();
+  }
+  ck_assert_msg(resident_kb() < before + 10 * 1024, "resident: %ld KB, after %ld KB", resident_kb(), before);
+}
+END_TEST
+
+/* ---- random numbers */
+
+/* Symbols and the console's formatter draw numbers, too. */
+static const char draw[] = "const first = Math.random(); Symbol('a'); const m = new WeakMap([[{}, 1]]); console.log({});"
+                           "[first, Math.random(), Math.random()]";
+
+START_TEST(a_seed_gives_the_numbers_that_it_gives_a_new_isolate) {
+  static const char late[] = "console.log({a: Symbol('s')}); Symbol('b'); new Map([[{}, 1]]); Math.random()";
+  struct outcome expected[3][2], found;
+  struct runtime_config config = runtime_config_default();
+
+  start();
+  config.has_seed = true;
+  for (unsigned i = 0; i < 3; i++) {
+    config.seed = i * UINT64_C(0x123456789abcdef);
+    execute(draw, &config, &expected[i][0]);
+    execute(late, &config, &expected[i][1]);
+  }
+  ck_assert_str_ne(expected[0][0].result, expected[1][0].result);
+  take_checkpoint();
+  for (unsigned i = 0; i < 6; i++) {
+    config.seed = i / 2 * UINT64_C(0x123456789abcdef);
+    run_with(i % 2 ? late : draw, &config, &found);
+    expect_same("seeded", &expected[i / 2][i % 2], &found);
+  }
+}
+END_TEST
+
+START_TEST(random_numbers_differ_between_jobs) {
+  enum { RUNS = 40 };
+  static const char *const codes[] = {"Math.random()", "crypto.randomUUID()", "crypto.getRandomValues(new Uint8Array(16))"};
+  char seen[RUNS][200];
+  struct outcome found;
+
+  start_and_take_checkpoint();
+  for (size_t kind = 0; kind < COUNT(codes); kind++)
+    for (int i = 0; i < RUNS; i++) {
+      run(codes[kind], &found);
+      ck_assert_int_eq(found.status, ISOQ_STATUS_OK);
+      snprintf(seen[i], sizeof(seen[i]), "%.199s", found.result);
+      for (int j = 0; j < i; j++)
+        ck_assert_str_ne(seen[i], seen[j]);
+    }
+}
+END_TEST
+
+/* ---- what a job brings */
+
+static void ignore_console(void *ctx, enum isoq_console_level level, struct engine_text text, bool truncated) {
+  (void)ctx, (void)level, (void)text, (void)truncated;
+}
+
+static void ignore_call(void *ctx, uint32_t call, struct engine_text name, struct engine_text args) {
+  (void)ctx, (void)call, (void)name, (void)args;
+}
+
+static void execute_job(const char *code, const char *input, const char *const *functions, size_t count, char out[TEXT_MAX]) {
+  struct engine_host host = {.console = ignore_console, .call = ignore_call};
+  struct engine_job job = {.code = {code, strlen(code)},
+                           .input = {input, input != NULL ? strlen(input) : 0},
+                           .functions = functions,
+                           .function_count = count};
+  struct execution_result result;
+
+  ck_assert_int_eq(engine_run(&job, NULL, &host, &result), 0);
+  copy_text(out, result.result);
+  execution_result_free(&result);
+}
+
+START_TEST(a_job_finds_its_input_and_functions_where_a_new_isolate_has_them) {
+  static const char code[] = "[Object.getOwnPropertyNames(globalThis), Object.keys(globalThis), input, typeof listRegions,"
+                             " Object.getOwnPropertyDescriptor(globalThis, 'input'),"
+                             " Object.getOwnPropertyDescriptor(globalThis, 'listAccounts')]";
+  static const struct {
+    const char *names[3], *input;
+    size_t count;
+  } jobs[] = {{{0}, "{\"a\":[1]}", 0},
+              {{"listAccounts", "listRegions", "queryResources"}, "1", 3},
+              {{"listAccounts", "queryResources"}, NULL, 2},
+              {{"listRegions"}, "\"x\"", 1},
+              {{"somethingElse"}, "[]", 1}};
+  char expected[COUNT(jobs)][TEXT_MAX], found[TEXT_MAX];
+
+  start();
+  for (size_t i = 0; i < COUNT(jobs); i++)
+    execute_job(code, jobs[i].input, jobs[i].names, jobs[i].count, expected[i]);
+  take_checkpoint();
+  for (size_t i = 0; i < 2 * COUNT(jobs); i++) {
+    size_t job = i % COUNT(jobs);
+
+    execute_job(code, jobs[job].input, jobs[job].names, jobs[job].count, found);
+    ck_assert_str_eq(found, expected[job]);
+    ck_assert_int_eq(engine_rewind(NULL, 0), 0);
+  }
+}
+END_TEST
+
+START_TEST(a_job_with_another_memory_limit_gets_an_isolate_with_that_limit) {
+  struct runtime_config config = runtime_config_default();
+  struct outcome found;
+
+  start_and_take_checkpoint();
+  config.max_heap_size_bytes = 64u << 20;
+  run_with("const a = []; for (let i = 0; i < 80; i++) a.push(new ArrayBuffer(1 << 20)); a.length", &config, &found);
+  ck_assert_int_eq(found.status, ISOQ_STATUS_OOM);
+  ck_assert(found.refused);
+}
+END_TEST
+
+START_TEST(other_memory_limits_in_between_change_nothing) {
+  struct runtime_config config = runtime_config_default();
+  struct outcome found;
+
+  start_and_take_checkpoint();
+  for (unsigned i = 0; i < 20; i++) {
+    config.max_heap_size_bytes = i % 2 ? 256u << 20 : (32u + i) << 20;
+    run_with("globalThis.x = (globalThis.x || 0) + 1; console.log({x}); new Array(1e5).fill(x).length", &config, &found);
+    ck_assert(!found.refused);
+    ck_assert_str_eq(found.out, "{ x: 1 }\n");
+  }
+}
+END_TEST
+
+START_TEST(two_jobs_without_a_rewind_between_them_do_not_meet) {
+  struct outcome found;
+
+  start_and_take_checkpoint();
+  execute("globalThis.x = 1; Array.prototype.hack = 1; 1", NULL, &found);
+  execute("typeof x + [].hack", NULL, &found);
+  ck_assert_str_eq(found.result, "undefinedundefined");
+}
+END_TEST
+
+/* ---- what cannot be rewound */
+
+START_TEST(without_a_checkpoint_there_is_no_rewinding) {
+  start();
+  ck_assert_ptr_nonnull(engine_rewind_refusal());
+  ck_assert_int_eq(engine_rewind(NULL, 0), -EPERM);
+}
+END_TEST
+
+START_TEST(a_job_that_was_stopped_is_not_rewound) {
+  struct runtime_config config = runtime_config_default();
+  struct outcome found;
+
+  start_and_take_checkpoint();
+  config.timeout_ms = 50;
+  run_with("for (;;);", &config, &found);
+  ck_assert_int_eq(found.status, ISOQ_STATUS_TIMEOUT);
+  ck_assert(found.refused);
+  ck_assert_int_eq(engine_rewind(NULL, 0), -EPERM);
+}
+END_TEST
+
+START_TEST(a_job_that_ran_out_of_memory_is_not_rewound) {
+  struct outcome found;
+
+  start_and_take_checkpoint();
+  run("const a = []; for (;;) a.push({i: a.length, s: [a.length]});", &found);
+  ck_assert_int_eq(found.status, ISOQ_STATUS_OOM);
+  ck_assert(found.refused);
+}
+END_TEST
+
+START_TEST(memory_that_malloc_mapped_elsewhere_is_not_rewound) {
+  void *volatile block;
+
+  start_and_take_checkpoint();
+  ck_assert_ptr_null(engine_rewind_refusal());
+  mallopt(M_MMAP_MAX, 1);
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  block = malloc(200u << 20);
+  ck_assert_ptr_nonnull(block);
+  ck_assert_str_eq(engine_rewind_refusal(), "malloc has mapped memory of its own");
+  ck_assert_int_eq(engine_rewind(NULL, 0), -EPERM);
+}
+END_TEST
+
+START_TEST(shared_memory_prevents_a_checkpoint_and_jobs_run_without) {
+  struct engine_rewind_options options = {.max_heap_size_bytes = runtime_config_default().max_heap_size_bytes};
+  struct outcome found;
+
+  start();
+  ck_assert_ptr_ne(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), MAP_FAILED);
+  ck_assert_int_eq(engine_checkpoint(&options), -EBUSY);
+  ck_assert_ptr_nonnull(engine_rewind_refusal());
+  for (int i = 0; i < 3; i++) {
+    execute("globalThis.x = (globalThis.x || 0) + 1; x", NULL, &found);
+    ck_assert_str_eq(found.result, "1");
+  }
+}
+END_TEST
+
+/* ---- this program's own memory */
+
+START_TEST(memory_is_as_it_was_and_what_is_to_be_kept_is_kept) {
+  static volatile int forgotten = 1, kept = 1;
+  struct outcome found;
+
+  start_and_take_checkpoint();
+  execute("1", NULL, &found);
+  forgotten = kept = 2;
+  ck_assert_int_eq(engine_rewind(&kept, sizeof(kept)), 0);
+  ck_assert_int_eq(forgotten, 1);
+  ck_assert_int_eq(kept, 2);
+}
+END_TEST
+
+START_TEST(a_heap_that_grew_is_as_it_was) {
+  void *end, *volatile block;
+
+  start_and_take_checkpoint();
+  end = sbrk(0);
+  block = malloc(200u << 20);
+  ck_assert_ptr_nonnull(block);
+  memset(block, 1, 200u << 20);
+  ck_assert_ptr_ne(sbrk(0), end);
+  ck_assert_int_eq(engine_rewind(NULL, 0), 0);
+  ck_assert_ptr_eq(sbrk(0), end);
+}
+END_TEST
+
+int main(void) {
+  Suite *suite = suite_create("rewind");
+  TCase *tests = tcase_create("rewind");
+  SRunner *runner;
+  int failed;
+
+  if (engine_rewind_init() == -ENOTSUP) return 77;
+  tcase_set_timeout(tests, 600);
+  tcase_add_test(tests, nothing_of_a_job_is_left_for_the_next);
+  tcase_add_test(tests, thousands_of_runs_in_any_order_give_what_new_isolates_give);
+  tcase_add_test(tests, a_seed_gives_the_numbers_that_it_gives_a_new_isolate);
+  tcase_add_test(tests, random_numbers_differ_between_jobs);
+  tcase_add_test(tests, a_job_finds_its_input_and_functions_where_a_new_isolate_has_them);
+  tcase_add_test(tests, a_job_with_another_memory_limit_gets_an_isolate_with_that_limit);
+  tcase_add_test(tests, other_memory_limits_in_between_change_nothing);
+  tcase_add_test(tests, two_jobs_without_a_rewind_between_them_do_not_meet);
+  tcase_add_test(tests, without_a_checkpoint_there_is_no_rewinding);
+  tcase_add_test(tests, a_job_that_was_stopped_is_not_rewound);
+  tcase_add_test(tests, a_job_that_ran_out_of_memory_is_not_rewound);
+  tcase_add_test(tests, memory_that_malloc_mapped_elsewhere_is_not_rewound);
+  tcase_add_test(tests, shared_memory_prevents_a_checkpoint_and_jobs_run_without);
+  tcase_add_test(tests, memory_is_as_it_was_and_what_is_to_be_kept_is_kept);
+  tcase_add_test(tests, a_heap_that_grew_is_as_it_was);
+  suite_add_tcase(suite, tests);
+  runner = srunner_create(suite);
+  srunner_run_all(runner, CK_ENV);
+  failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
