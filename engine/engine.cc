@@ -64,6 +64,7 @@ int StartPlatform() {
 
 constexpr size_t kMinHeapBytes = 4u << 20;
 constexpr size_t kCodeRangeBytes = 128u << 20;
+constexpr size_t kStackBytes = 984u << 10; // V8's own choice
 constexpr size_t kHeadroomBytes = 8u << 20;
 constexpr uint64_t kMaxHeadroomGrants = 6;
 
@@ -313,8 +314,11 @@ v8::Isolate *NewIsolate(size_t max_heap_bytes, CountingAllocator *allocator) {
 }
 
 // The job in its isolate, which is entered; `context` null: in a new context.
-void RunInIsolate(Runtime *runtime, const engine_job &job, const v8::Global<v8::Context> *context) {
+// Not inlined: a script has as much stack below this frame whoever made its isolate, and wherever.
+__attribute__((noinline)) void RunInIsolate(Runtime *runtime, const engine_job &job,
+                                            const v8::Global<v8::Context> *context) {
   v8::Isolate *isolate = runtime->isolate;
+  isolate->SetStackLimit(reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) - kStackBytes);
   Trace trace(runtime->host, runtime->config, job.trace);
   runtime->trace = &trace;
   platform->set_trace(&trace);

@@ -136,6 +136,9 @@ static const struct {
     {"weak references", "globalThis.w = new WeakRef({}); new FinalizationRegistry(() => {}).register({}, 1); 1"},
     {"shared buffers", "globalThis.s = new SharedArrayBuffer(1 << 20); Atomics.add(new Int32Array(s), 0, 1)"},
     {"the text encodings", "TextDecoder.prototype.decode = null; new TextDecoder('gb18030'); 1"},
+    {"deep recursion", "let n = 0; const f = () => { n++; f() }; try { f() } catch { n += 0.5 } n"},
+    {"deep recursion in the API", "let n = 0; const f = () => { n++; try { f() } catch (e) { console.log('deep'); throw e } };"
+                                  "try { f() } catch { } n"},
     {"generated code", "for (let i = 0; i < 500; i++) new Function('a', 'return a + ' + i)(i); (0, eval)('var x = 1')"},
 };
 

@@ -43,7 +43,7 @@ static void tear_down(void) {
 }
 
 static void start(const char *manner, bool unlocked) {
-  ck_assert_msg(spawn_start(named(manner), unlocked, &child, error, sizeof(error)) == 0, "%s", error);
+  ck_assert_msg(spawn_start(named(manner), unlocked, 0, &child, error, sizeof(error)) == 0, "%s", error);
 }
 
 static struct spawn_end wait_for_end(void) {
@@ -175,7 +175,7 @@ START_TEST(test_descriptors_at_the_parent) {
 END_TEST
 
 START_TEST(test_missing_program) {
-  ck_assert_int_eq(spawn_start("/nowhere/at-all", false, &child, error, sizeof(error)), -ENOENT);
+  ck_assert_int_eq(spawn_start("/nowhere/at-all", false, 0, &child, error, sizeof(error)), -ENOENT);
   ck_assert_str_eq(error, "running the program: No such file or directory");
 }
 END_TEST
@@ -183,7 +183,7 @@ END_TEST
 START_TEST(test_file_that_is_no_program) {
   snprintf(path, sizeof(path), "%s/empty", folder);
   ck_assert_int_eq(close(creat(path, 0755)), 0);
-  ck_assert_int_eq(spawn_start(path, false, &child, error, sizeof(error)), -ENOEXEC);
+  ck_assert_int_eq(spawn_start(path, false, 0, &child, error, sizeof(error)), -ENOEXEC);
   ck_assert_ptr_nonnull(strstr(error, "running the program: "));
 }
 END_TEST
@@ -206,7 +206,7 @@ START_TEST(test_no_descriptors_left) {
   small = limit;
   for (small.rlim_cur = 4; small.rlim_cur < 40; small.rlim_cur++) {
     setrlimit(RLIMIT_NOFILE, &small);
-    if (spawn_start(named(".silent"), false, &child, error, sizeof(error)) == 0) {
+    if (spawn_start(named(".silent"), false, 0, &child, error, sizeof(error)) == 0) {
       succeeded = true;
       spawn_signal(&child, SIGKILL);
       wait_for_end();
@@ -305,7 +305,7 @@ START_TEST(test_children_die_with_their_broker) {
   broker = fork();
   ck_assert_int_ge(broker, 0);
   if (broker == 0) {
-    if (spawn_start(named(".silent"), false, &child, error, sizeof(error)) < 0) _exit(1);
+    if (spawn_start(named(".silent"), false, 0, &child, error, sizeof(error)) < 0) _exit(1);
     if (write(pipe_fds[1], &child.pid, sizeof(child.pid)) < 0) _exit(1);
     for (;;)
       pause();

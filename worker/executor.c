@@ -850,7 +850,7 @@ int executor_new(struct event_base *base, const struct executor_options *options
   e->ctx = ctx;
   e->child = (struct spawn_child){.pid = -1, .pidfd = -1, .socket = -1, .stderr_fd = -1, .statm_fd = -1};
   r = (faults != NULL && faults->start != NULL ? faults->start : spawn_start)(
-      options->path, options->unlocked, &e->child, error, error_size);
+      options->path, options->unlocked, options->rewind_mb, &e->child, error, error_size);
   if (r < 0) goto out;
   e->options.path = NULL;
   e->spawned_ns = clock_monotonic_ns();

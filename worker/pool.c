@@ -553,6 +553,7 @@ int pool_new(struct event_base *base, const struct pool_options *options,
   snprintf(pool->worker, sizeof(pool->worker), "%s", options->worker != NULL ? options->worker : "");
   pool->executor_options = (struct executor_options){
       .unlocked = options->unlocked,
+      .rewind_mb = options->rewind_mb,
       .grace_ms = options->grace_ms,
       .start_timeout_ms = options->start_timeout_ms,
       .memory_slack_mb = options->memory_slack_mb,

@@ -36,6 +36,7 @@ struct pool_options {
   uint32_t max_timers;
   struct bindings *bindings;            /* the host functions; borrowed; NULL: jobs have none */
   bool unlocked;                        /* the operator asked by name for executors without a sandbox */
+  uint32_t rewind_mb;                   /* see executor.h */
   const char *worker;                   /* name for results; "" in isoq run */
   const struct executor_faults *faults; /* for tests; borrowed; NULL */
 };

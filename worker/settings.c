@@ -108,5 +108,6 @@ void settings_pool(const struct config *config, struct pool_options *out) {
       .max_result_bytes = (uint64_t)config->max_result_bytes,
       .max_timers = (uint32_t)config->max_timers,
       .unlocked = config->unlocked,
+      .rewind_mb = strcmp(config->isolate, "rewind") == 0 ? (uint32_t)config->memory_mb : 0,
   };
 }

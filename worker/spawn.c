@@ -263,17 +263,21 @@ static void put_down(struct spawn_child *child) {
     ;
 }
 
-int spawn_start(const char *path, bool unlocked, struct spawn_child *out, char *error, size_t error_size) {
+int spawn_start(const char *path, bool unlocked, uint32_t rewind_mb, struct spawn_child *out, char *error, size_t error_size) {
   struct spawn_child child = {.pid = -1, .pidfd = -1, .socket = -1, .stderr_fd = -1, .statm_fd = -1};
   int sockets[2] = {-1, -1}, report[2] = {-1, -1}, said[2] = {-1, -1};
-  char *arguments[] = {(char *)path, unlocked ? "--unlocked" : NULL, NULL}, *environment[4];
-  char statm[64];
+  char *arguments[4] = {(char *)path}, *environment[4];
+  char statm[64], rewind[32];
+  size_t count = 1;
   struct plan plan;
   int r;
 
   r = open_channels(&child, sockets, report, said, error, error_size);
   if (r < 0) goto out;
   fill_environment(environment);
+  snprintf(rewind, sizeof(rewind), "--rewind=%u", rewind_mb);
+  if (unlocked) arguments[count++] = "--unlocked";
+  if (rewind_mb > 0) arguments[count++] = rewind;
   plan = (struct plan){.path = path,
                        .arguments = arguments,
                        .environment = environment,

@@ -215,7 +215,8 @@ def settled_kb(pid):
 class Setting:
     """A Redis and a worker in a folder that goes away with them."""
 
-    def __init__(self, bin_dir):
+    def __init__(self, bin_dir, isolate):
+        self.isolate = isolate
         self.dir = tempfile.mkdtemp(prefix='isoq-hostile-')
         self.processes = []
         self.socket = os.path.join(self.dir, 'redis.sock')
@@ -229,7 +230,7 @@ class Setting:
         self.worker = self.spawn('worker.log', [
             os.path.join(self.bin_dir, 'isoq'), 'worker', '--redis', f'unix://{self.socket}', '--executors', str(EXECUTORS),
             '--spare-executors', str(SPARES), '--memory-mb', str(MEMORY_MB), '--max-memory-mb', str(MEMORY_MB),
-            '--timeout-ms', '5000'])
+            '--timeout-ms', '5000', '--isolate', self.isolate])
         until('the worker\'s executors', lambda: len(children(self.worker.pid)) == PROCESSES)
 
     def spawn(self, log, arguments):
@@ -358,6 +359,7 @@ def main():
     parser.add_argument('scripts', nargs='*', help='names of scripts; default: all')
     parser.add_argument('--jobs', type=int, default=300, help='in random order, after one pass (default 300)')
     parser.add_argument('--seed', type=int, default=None)
+    parser.add_argument('--isolate', choices=('fresh', 'rewind'), default='fresh', help="the worker's setting")
     parser.add_argument('--verbose', action='store_true')
     parser.add_argument('--slowest', type=int, default=0, help='list so many of the pass')
     arguments = parser.parse_args()
@@ -372,7 +374,7 @@ def main():
     scripts = [Script(path) for path in sorted(glob.glob(folder + '/*.js'))]
     if arguments.scripts:
         scripts = [script for script in scripts if script.name in arguments.scripts]
-    report, times, setting = Report(arguments.verbose), [], Setting(os.path.abspath(bin_dir))
+    report, times, setting = Report(arguments.verbose), [], Setting(os.path.abspath(bin_dir), arguments.isolate)
     print(f'{len(scripts)} scripts, then {arguments.jobs} jobs with --seed {seed}', flush=True)
     try:
         setting.start()

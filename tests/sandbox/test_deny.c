@@ -78,7 +78,7 @@ static struct executor current = {.child.pid = 0}; /* the one of the test that r
 static struct executor start(bool unlocked) {
   struct executor executor = {0};
   char error[SPAWN_ERROR_SIZE];
-  int r = spawn_start(probe_path, unlocked, &executor.child, error, sizeof(error));
+  int r = spawn_start(probe_path, unlocked, 0, &executor.child, error, sizeof(error));
 
   ck_assert_msg(r == 0, "%s: %s", probe_path, error);
   return executor;
