@@ -577,6 +577,10 @@ int engine_rewind(volatile void *keep, size_t keep_len) {
   return CheckpointRestore(ChangesNow(), keep, keep_len);
 }
 
+void engine_rewind_touch(void *data, size_t len) {
+  RewindTouch(data, len);
+}
+
 struct engine_rewind_size engine_rewind_measure(void) {
   CheckpointSize size = CheckpointMeasure();
   return {size.saved_bytes, size.runs, size.gaps, size.mappings};

@@ -74,6 +74,9 @@ const char *engine_rewind_refusal(void);
  */
 int engine_rewind(volatile void *keep, size_t keep_len);
 
+/* Before the kernel writes to a buffer that is not on the stack (read()): memory of the checkpoint may be read-only. */
+void engine_rewind_touch(void *data, size_t len);
+
 struct engine_rewind_size {
   size_t saved_bytes, runs, gaps, mappings;
 };

@@ -119,6 +119,7 @@ static void broker_write(const void *head, size_t head_len, const void *tail, si
 static int broker_read(void *buffer, size_t len) {
   size_t got = 0;
 
+  engine_rewind_touch(buffer, len);
   while (got < len) {
     ssize_t n = read(BROKER_FD, (uint8_t *)buffer + got, len - got);
 

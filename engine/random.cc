@@ -35,6 +35,7 @@ size_t IsolateRandom::marker_count_;
 bool IsolateRandom::marking_;
 
 bool RandomBytes(void *buffer, size_t length) {
+  RewindTouch(buffer, length);
   return syscall(SYS_getrandom, buffer, length, 0) == static_cast<long>(length);
 }
 

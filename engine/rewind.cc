@@ -1,11 +1,19 @@
 // The table of the checkpoint is made from /proc/self/maps and /proc/self/pagemap, without malloc: what is looked at
-// must not change meanwhile. Whether a page was written later cannot be asked in the sandbox, so each saved page is
-// compared; that is also faster than copying all, and leaves pages of files shared.
+// must not change meanwhile.
+//
+// Whether a page was written later cannot be asked in the sandbox, and comparing all of them costs more than a small
+// job. So most saved pages are "cold": read-only from the first rewind on. The first write to one faults; the handler makes
+// it and its neighbours writable and notes them. They are compared after this job and stay as they are, so that the pages
+// which every job writes fault once in the process' life. Is the list full, everything is compared, and the list begins
+// anew. Always compared is what the kernel writes for this process, for which a fault would be an error or the end: this
+// program's own variables, the signal stack, thread-local storage (rseq). Other buffers that are handed to the kernel
+// must be touched before (RewindTouch()).
 #include "engine/rewind.hh"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -13,6 +21,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 namespace isoq {
 namespace {
@@ -29,11 +38,23 @@ struct Mapping {
   int protection;
 };
 
-struct Run {
+struct Run { // of pages; in the order of addresses
   uintptr_t start, end;
   const uint8_t *saved;
-  bool executable;
+  bool executable, cold;
 };
+
+// What is written while jobs run; behind the copies.
+struct Warm {
+  static constexpr size_t kMax = 128;
+  size_t count;
+  bool all; // every cold page is writable
+  MemoryRange pages[kMax];
+};
+constexpr size_t kWarmBytes = 2 * kPage;
+static_assert(sizeof(Warm) <= kWarmBytes);
+constexpr size_t kWindowPages = 4; // that become writable at once
+constexpr size_t kKernelBytes = 4 * kPage; // around the thread's own structure
 
 // The area's head. Copies of the pages follow it.
 struct Table {
@@ -52,6 +73,10 @@ struct Table {
 uint8_t *area; // between two guard pages; null: none
 bool taken;
 
+struct sigaction before_ours; // for SIGSEGV
+bool catching;
+
+Warm *GetWarm() { return reinterpret_cast<Warm *>(area + kAreaBytes - kPage - kWarmBytes); }
 Table *GetTable() { return reinterpret_cast<Table *>(area); }
 size_t PagesOffset() { return (sizeof(Table) + kPage - 1) / kPage * kPage; }
 
@@ -172,8 +197,93 @@ void FillGaps(Table *table) {
   }
 }
 
+// ---- cold pages
+
+bool Overlaps(const MemoryRange &a, const MemoryRange &b) { return a.start < b.end && b.start < a.end; }
+
+extern "C" char __data_start, _end; // of this program
+
+// Cuts the runs where the kernel may write, and says which of the others are cold. False: there are too many.
+bool FindCold(Table *table) {
+  stack_t stack = {};
+  sigaltstack(nullptr, &stack);
+  uintptr_t self = reinterpret_cast<uintptr_t>(pthread_self()), handler = reinterpret_cast<uintptr_t>(stack.ss_sp);
+  const MemoryRange hot[] = {
+      {reinterpret_cast<uintptr_t>(&__data_start), reinterpret_cast<uintptr_t>(&_end)},
+      {self - kKernelBytes, self + kKernelBytes},
+      {handler, handler + stack.ss_size},
+  };
+  for (const MemoryRange &range : hot) {
+    const MemoryRange pages = {range.start & ~(kPage - 1), (range.end + kPage - 1) & ~(kPage - 1)};
+    for (size_t i = 0; i < table->run_count; i++) {
+      for (uintptr_t cut : {pages.start, pages.end}) {
+        Run &run = table->runs[i];
+        if (cut <= run.start || cut >= run.end) continue;
+        if (table->run_count == kMaxRuns) return false;
+        memmove(&run + 1, &run, (table->run_count - i) * sizeof(Run));
+        table->run_count++;
+        run.end = table->runs[i + 1].start = cut;
+      }
+    }
+  }
+  for (size_t i = 0; i < table->run_count; i++) {
+    Run &run = table->runs[i];
+    run.cold = !run.executable && std::none_of(std::begin(hot), std::end(hot), [&](const MemoryRange &range) {
+      return Overlaps({run.start, run.end}, range);
+    });
+  }
+  return true;
+}
+
+bool ProtectCold(const Table *table, int protection) {
+  bool ok = true;
+  for (size_t i = 0; i < table->run_count; i++) {
+    const Run &run = table->runs[i];
+    if (run.cold) ok &= mprotect(reinterpret_cast<void *>(run.start), run.end - run.start, protection) == 0;
+  }
+  return ok;
+}
+
+const Run *FindRun(const Table *table, uintptr_t page) {
+  const Run *end = table->runs + table->run_count;
+  const Run *at = std::upper_bound(table->runs, end, page, [](uintptr_t p, const Run &run) { return p < run.end; });
+  return at != end && page >= at->start ? at : nullptr;
+}
+
+// Makes a cold page writable. False: it is none. Async-signal-safe.
+bool WarmUp(uintptr_t page) {
+  const Table *table = GetTable();
+  Warm *warm = GetWarm();
+  const Run *run = FindRun(table, page);
+  if (run == nullptr || !run->cold || warm->all) return false;
+  if (warm->count == Warm::kMax) return warm->all = ProtectCold(table, PROT_READ | PROT_WRITE);
+  uintptr_t end = std::min<uintptr_t>(page + kWindowPages * kPage, run->end);
+  if (mprotect(reinterpret_cast<void *>(page), end - page, PROT_READ | PROT_WRITE) < 0) return false;
+  warm->pages[warm->count++] = {page, end};
+  return true;
+}
+
+// What it calls is bound when the program starts (-z now): the dynamic linker's own variables may be cold.
+void OnFault(int, siginfo_t *info, void *) {
+  int saved_errno = errno;
+  uintptr_t page = reinterpret_cast<uintptr_t>(info->si_addr) & ~(kPage - 1);
+  // What is not ours faults again, and meets who was there before.
+  if (info->si_code != SEGV_ACCERR || !WarmUp(page)) sigaction(SIGSEGV, &before_ours, nullptr);
+  errno = saved_errno;
+}
+
+int StartCatching() {
+  struct sigaction action = {};
+  action.sa_sigaction = OnFault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  if (catching) return 0;
+  if (sigaction(SIGSEGV, &action, &before_ours) < 0) return -errno;
+  catching = true;
+  return 0;
+}
+
 int SavePages(Table *table) {
-  uint8_t *to = area + PagesOffset(), *end = area + kAreaBytes - kPage;
+  uint8_t *to = area + PagesOffset(), *end = area + kAreaBytes - kPage - kWarmBytes;
   for (size_t i = 0; i < table->run_count; i++) {
     Run &run = table->runs[i];
     if (run.end - run.start > static_cast<size_t>(end - to)) return -E2BIG;
@@ -189,6 +299,7 @@ int SavePages(Table *table) {
 }
 
 int MakeArea() {
+  if (taken) ProtectCold(GetTable(), PROT_READ | PROT_WRITE);
   if (area != nullptr) return mprotect(area, kAreaBytes - kPage, PROT_READ | PROT_WRITE) < 0 ? -errno : 0;
   void *pages =
       mmap(nullptr, kAreaBytes + kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -209,8 +320,11 @@ int Take(Table *table) {
   table->arena_offset = table->heap_end - info.arena;
   table->mapped_chunks = info.hblks;
   table->mapped_chunk_bytes = info.hblkhd;
-  error = SavePages(table);
-  if (error == 0 && mprotect(area, kAreaBytes - kPage, PROT_READ) < 0) error = -errno;
+  error = FindCold(table) ? StartCatching() : -E2BIG;
+  if (error == 0) error = SavePages(table);
+  *GetWarm() = {};
+  GetWarm()->all = true; // until the first rewind
+  if (error == 0 && mprotect(area, kAreaBytes - kPage - kWarmBytes, PROT_READ) < 0) error = -errno;
   return error;
 }
 
@@ -238,9 +352,9 @@ bool RestoreProtection(uintptr_t start, uintptr_t end, const Mapping &mapping) {
   return mprotect(pages, end - start, mapping.protection) == 0;
 }
 
-void RestoreRun(const Run &run) {
-  const uint8_t *saved = run.saved;
-  for (uintptr_t page = run.start; page < run.end; page += kPage, saved += kPage) {
+void RestoreRange(const Run &run, uintptr_t start, uintptr_t end) {
+  const uint8_t *saved = run.saved + (start - run.start);
+  for (uintptr_t page = start; page < end; page += kPage, saved += kPage) {
     void *live = reinterpret_cast<void *>(page);
     if (memcmp(live, saved, kPage) == 0) continue;
     memcpy(live, saved, kPage);
@@ -248,12 +362,32 @@ void RestoreRun(const Run &run) {
   }
 }
 
+// False: the cold pages could not be protected again.
+bool RestoreRuns(const Table *table) {
+  Warm *warm = GetWarm();
+  for (size_t i = 0; i < table->run_count; i++)
+    if (!table->runs[i].cold || warm->all) RestoreRange(table->runs[i], table->runs[i].start, table->runs[i].end);
+  if (!warm->all) {
+    for (size_t i = 0; i < warm->count; i++)
+      RestoreRange(*FindRun(table, warm->pages[i].start), warm->pages[i].start, warm->pages[i].end);
+    return true;
+  }
+  *warm = {};
+  return ProtectCold(table, PROT_READ);
+}
+
 int RestoreMappings(const Table *table, const MemoryChanges &changes) {
   for (size_t i = 0; i < changes.mapped_count; i++)
     if (munmap(reinterpret_cast<void *>(changes.mapped[i].start), changes.mapped[i].end - changes.mapped[i].start) < 0)
       return -errno;
-  for (size_t i = 0; i < changes.protection_count; i++)
+  for (size_t i = 0; i < changes.protection_count; i++) {
     if (!VisitMappings(table, changes.protections[i], RestoreProtection)) return -EFAULT;
+    // Cold pages in there may have been written without a fault.
+    for (size_t run = 0; run < table->run_count && !GetWarm()->all; run++)
+      if (table->runs[run].cold && Overlaps(changes.protections[i], {table->runs[run].start, table->runs[run].end}) &&
+          !(GetWarm()->all = ProtectCold(table, PROT_READ | PROT_WRITE)))
+        return -ENOMEM;
+  }
   // The lists above may be in what goes now.
   if (HeapEnd() != table->heap_end && brk(reinterpret_cast<void *>(table->heap_end)) < 0) return -errno;
   for (size_t i = 0; i < table->gap_count; i++)
@@ -276,6 +410,9 @@ int RewindPrepareMalloc() {
 }
 
 int CheckpointTake() {
+#ifdef ISOQ_SANITIZE
+  return -ENOTSUP; // their shadow memory would have to be in it
+#endif
   if (sysconf(_SC_PAGESIZE) != static_cast<long>(kPage)) return -ENOTSUP;
   int error = MakeArea();
   if (error == 0) error = Take(GetTable());
@@ -284,6 +421,7 @@ int CheckpointTake() {
 }
 
 void CheckpointDrop() {
+  if (taken) ProtectCold(GetTable(), PROT_READ | PROT_WRITE);
   if (area != nullptr) munmap(area - kPage, kAreaBytes + kPage);
   area = nullptr;
   taken = false;
@@ -314,13 +452,13 @@ int CheckpointRestore(const MemoryChanges &changes, volatile void *keep, size_t 
   uint8_t kept[kMaxKeep];
   if (!taken || keep_len > sizeof(kept)) return -EINVAL;
   sigfillset(&all);
+  sigdelset(&all, SIGSEGV); // libc's own variables may be cold
   if (sigprocmask(SIG_BLOCK, &all, &before) < 0) return -errno;
   const Table *table = GetTable();
   if (keep_len > 0) memcpy(kept, const_cast<void *>(keep), keep_len);
   int error = RestoreMappings(table, changes);
   if (error != 0) return error; // with the signals blocked: no handler may run on such memory
-  for (size_t i = 0; i < table->run_count; i++)
-    RestoreRun(table->runs[i]);
+  if (!RestoreRuns(table)) return -ENOMEM;
   if (keep_len > 0) memcpy(const_cast<void *>(keep), kept, keep_len);
   return sigprocmask(SIG_SETMASK, &before, nullptr) < 0 ? -errno : 0;
 }
@@ -338,6 +476,13 @@ int CheckpointLearn() {
     });
   close(pagemap);
   return error;
+}
+
+void RewindTouch(void *data, size_t len) {
+  if (!taken || len == 0) return;
+  uintptr_t end = reinterpret_cast<uintptr_t>(data) + len;
+  for (uintptr_t at = reinterpret_cast<uintptr_t>(data); at < end; at = (at & ~(kPage - 1)) + kPage)
+    Touch(at);
 }
 
 CheckpointSize CheckpointMeasure() {

@@ -25,6 +25,7 @@
 //  - malloc has taken memory elsewhere than at the heap's end, or given mapped memory back;
 //  - a permission was changed where there was neither writable nor inaccessible memory, or where nothing was mapped;
 //  - more changes than kMaxChanges.
+// SIGSEGV is the checkpoint's, for writes to its cold pages; any other goes to the handler that was there before.
 // A step of the rewind that fails leaves the process between two states: it must end at once.
 // A checkpoint is refused as well: shared writable memory, more threads, more mappings or bytes than there is room.
 #ifndef ISOQ_ENGINE_REWIND_HH
@@ -69,6 +70,9 @@ int CheckpointRestore(const MemoryChanges &changes, volatile void *keep, size_t 
 // Between a checkpoint and its restoring: notes which gaps are resident now. The next CheckpointTake() makes the same
 // pages resident, so that jobs need not fault them in again. 0 or a negative errno.
 int CheckpointLearn();
+
+// To be called with a buffer before the kernel writes to it, unless it is on the stack: see rewind.cc.
+void RewindTouch(void *data, size_t len);
 
 struct CheckpointSize {
   size_t saved_bytes, runs, gaps, mappings;
