@@ -51,9 +51,9 @@ struct runtime_config {
   size_t max_result_bytes; /* 8 MiB; a larger result is ISOQ_STATUS_OUTPUT_LIMIT. */
   uint32_t max_calls;      /* of host functions, in all; 1 000. One more rejects with a RangeError. */
   uint32_t max_timers;     /* pending at a time; 10 000. One more makes setTimeout throw a RangeError. */
-  size_t max_trace_bytes;  /* of clock values, random bytes and events that are told to the host; 0: none is */
-  bool loose_replay;       /* engine_job.trace is of another script: its values, but not its order */
-  bool has_seed;           /* seed Math.random with seed; else with the kernel's random bytes. */
+  size_t max_trace_bytes; /* of clock values, random bytes and events that are told to the host; 0: none is */
+  bool loose_replay;      /* engine_job.trace is of another script: its values, but not its order */
+  bool has_seed;          /* seed Math.random with seed; else with the kernel's random bytes. */
   uint64_t seed;
 };
 

@@ -167,7 +167,8 @@ class Case:
 
     def reconnecting(self):
         self.running()
-        self.redis('CLIENT', 'KILL', 'TYPE', 'normal')
+        for kind in ('pubsub', 'normal'):
+            self.redis('CLIENT', 'KILL', 'TYPE', kind)
 
     def forgotten(self):
         self.running()
