@@ -908,6 +908,32 @@ START_TEST(test_redis_killed_and_restarted) {
 }
 END_TEST
 
+START_TEST(test_redis_restarted_without_its_data) {
+  struct worker w;
+  worker_start(&w, base, "w1");
+  push_default("a");
+  queue_client_set_capacity(w.client, 1);
+  UNTIL(base, w.job_count == 1);
+  redis_server_kill(&server);
+  UNTIL(base, w.link == 0);
+  settle(&w, 0);
+  redisFree(redis);
+  ck_assert_int_eq(redis_server_restart(&server), 0); /* nothing was ever written to a file */
+  redis = redis_server_connect(&server);
+  UNTIL(base, w.link == 1);
+  UNTIL(base, w.outcomes[QUEUE_FENCED] == 1); /* Redis knows of no claim, so nothing is published */
+  ck_assert_int_eq(number("EXISTS isoq:{default}:reply:a isoq:{default}:done:a", NULL), 0);
+  ck_assert_int_eq(number("ZCARD isoq:{default}:workers", NULL), 1); /* it has a lease again */
+  push_default("b");
+  queue_client_set_capacity(w.client, 1);
+  UNTIL(base, w.job_count == 2);
+  settle(&w, 1);
+  UNTIL(base, w.outcomes[QUEUE_SETTLED] == 1);
+  ck_assert_int_eq(number("LLEN isoq:{default}:reply:b", NULL), 1);
+  worker_die(&w);
+}
+END_TEST
+
 START_TEST(test_a_settle_whose_answer_was_lost_counts_once) {
   struct worker w;
   worker_start(&w, base, "w1");
@@ -1150,6 +1176,7 @@ int main(void) {
   tcase_add_test(tc, test_scripts_may_be_flushed);
   tcase_add_test(tc, test_cut_connections_come_back);
   tcase_add_test(tc, test_redis_killed_and_restarted);
+  tcase_add_test(tc, test_redis_restarted_without_its_data);
   tcase_add_test(tc, test_a_settle_whose_answer_was_lost_counts_once);
   tcase_add_test(tc, test_a_full_redis_stops_claims_and_nothing_else);
   tcase_add_test(tc, test_a_replica_is_no_place_to_work);
