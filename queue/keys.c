@@ -74,3 +74,15 @@ bool key_is_reserved(const char *prefix, const char *queue, const char *key) {
   if (strncmp(key, own, (size_t)own_len) != 0) return false;
   return strncmp(key, replies, (size_t)replies_len) != 0 || key[replies_len] == '\0';
 }
+
+char *key_pattern(const char *prefix) {
+  char *pattern = malloc(strlen(prefix) * 2 + 2), *to = pattern;
+  if (!pattern) return NULL;
+  for (; *prefix; prefix++) {
+    if (strchr("*?[]^\\", *prefix)) *to++ = '\\';
+    *to++ = *prefix;
+  }
+  *to++ = '*';
+  *to = '\0';
+  return pattern;
+}
