@@ -94,17 +94,34 @@ void Trace::ReadStop() {
   char *after = nullptr;
   unsigned long status = strtoul(word.c_str() + 1, &after, 10);
   if (status < ISOQ_STATUS_COUNT) stopped_as_ = static_cast<isoq_status>(status);
-  if (*after == ',') prints_left_ = strtoull(after + 1, nullptr, 10);
+  if (*after == ',') prints_left_ = strtoull(after + 1, &after, 10);
+  if (*after == ',') stop_limit_ = static_cast<uint32_t>(strtoul(after + 1, nullptr, 10));
+}
+
+// The record ends here. True: so does this run.
+bool Trace::StopHere() {
+  if (stopped_as_ == ISOQ_STATUS_CRASHED || stopped_as_ == ISOQ_STATUS_SANDBOX_VIOLATION) {
+    mode_ = Mode::kLoose;
+    return false;
+  }
+  WatchdogTrip(stopped_as_, "cancelled");
+  return true;
+}
+
+void Trace::CheckStop() {
+  if (mode_ != Mode::kReplay || prints_left_ > 0 || clock_repeats_ > 0) return;
+  if (at_ < end_ && *at_ == ' ') at_++;
+  if (at_ < end_) return;
+  if (stopped_as_ == ISOQ_STATUS_TIMEOUT) WatchdogLimit(stop_limit_, 0);
+  if (stopped_as_ == ISOQ_STATUS_CPU_TIMEOUT) WatchdogLimit(0, stop_limit_);
 }
 
 bool Trace::MayPrint() {
   if (mode_ != Mode::kReplay || stopped_as_ == ISOQ_STATUS_OK) return true;
-  if (prints_left_ > 0) {
-    prints_left_--;
-    return true;
-  }
-  WatchdogTrip(stopped_as_, "");
-  return false;
+  if (prints_left_ == 0) return !StopHere();
+  prints_left_--;
+  CheckStop();
+  return true;
 }
 
 void Trace::Differ(const std::string &message) {
@@ -135,7 +152,7 @@ bool Trace::Take(char kind, const char *what, std::string *rest) {
     if (!difference_.empty()) return false;
     bool got = NextWord(&word);
     if ((!got || word[0] == '!') && stopped_as_ != ISOQ_STATUS_OK) {
-      WatchdogTrip(stopped_as_, "");
+      StopHere();
       return false;
     }
     if (!got || word[0] != kind) {
@@ -144,6 +161,7 @@ bool Trace::Take(char kind, const char *what, std::string *rest) {
     }
   }
   *rest = word.substr(1);
+  if (kind != 'c') CheckStop(); // of which there may be more in the same word
   return true;
 }
 
@@ -167,7 +185,7 @@ double Trace::ClockMs(double now_ms) {
   default: break;
   }
   if (clock_repeats_ > 0) {
-    clock_repeats_--;
+    if (--clock_repeats_ == 0) CheckStop();
     return clock_ms_;
   }
   std::string rest;
@@ -175,6 +193,7 @@ double Trace::ClockMs(double now_ms) {
   char *after = nullptr;
   clock_ms_ += strtod(rest.c_str(), &after);
   if (*after == 'x') clock_repeats_ = strtoull(after + 1, nullptr, 10) - 1;
+  CheckStop();
   return clock_ms_;
 }
 
@@ -239,7 +258,13 @@ Trace::Step Trace::Next(uint32_t *id) {
     Differ("recorded: the clock was read; now the script waits");
     return Step::kNone;
   }
-  if (!NextWord(&word)) return Step::kNone;
+  bool got = NextWord(&word);
+  if ((!got || word[0] == '!') && stopped_as_ != ISOQ_STATUS_OK)
+    StopHere();
+  else if (!got)
+    Differ("recorded: the trace ended; now the script waits");
+  if (!replaying() || WatchdogReason() != ISOQ_STATUS_OK) return Step::kNone;
+  CheckStop();
   *id = static_cast<uint32_t>(strtoul(word.c_str() + 1, nullptr, 10));
   switch (word[0]) {
   case 't': return Step::kTimer;

@@ -86,7 +86,7 @@ static void settle_as(struct worker *worker, struct job *job, const char *dead_r
     result_text_set(&result.result, "4", 1);
   snprintf(result.worker, sizeof result.worker, "%s", worker->client->worker);
   ck_assert_int_eq(job_result_to_json(&result, job, &json, &len), 0);
-  ck_assert_int_eq(queue_settle(worker->client, job, json, len, isoq_status_name(result.status), dead_reason,
+  ck_assert_int_eq(queue_settle(worker->client, job, json, len, isoq_status_name(result.status), dead_reason, NULL,
                                 on_settled, worker),
                    0);
   free(json);
