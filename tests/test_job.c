@@ -394,7 +394,7 @@ START_TEST(test_every_field_says_what_is_wrong) {
       {"\"seed\":-1", "seed: -1 is under the minimum 0"},
       {"\"seed\":9007199254740992", "seed: 9007199254740992 is over"},
       {"\"capture_console\":1", "capture_console: 1 is not true or false"},
-      {"\"bindings\":[\"listAccounts\"]", "bindings: unknown binding \"listAccounts\""},
+      {"\"bindings\":[\"listAccounts\"]", "bindings: \"listAccounts\" is no host function of this worker; it has: none"},
       {"\"bindings\":[1]", "bindings: 1 is not a name"},
       {"\"bindings\":[null]", "bindings: null is not a name"},
       {"\"bindings\":\"a\"", "bindings: \"a\" is not an array of names"},
