@@ -191,7 +191,7 @@ double Trace::ClockMs(double now_ms) {
   std::string rest;
   if (!Take('c', "the clock is read", &rest)) return clock_ms_ != 0 ? clock_ms_ : now_ms;
   char *after = nullptr;
-  clock_ms_ += strtod(rest.c_str(), &after);
+  clock_ms_ += static_cast<double>(strtoll(rest.c_str(), &after, 10)); // to strtod(), 0x9 were nine
   if (*after == 'x') clock_repeats_ = strtoull(after + 1, nullptr, 10) - 1;
   CheckStop();
   return clock_ms_;

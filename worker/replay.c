@@ -81,7 +81,7 @@ size_t replay_set_up_job(const struct replay *replay, enum isoq_status status, c
   uint32_t memory_mb = record->memory_mb;
   size_t unknown = 0, id;
 
-  if (status == ISOQ_STATUS_OOM && !replay->loose) memory_mb += memory_mb / 4;
+  if (status == ISOQ_STATUS_OOM && !replay->loose) memory_mb *= REPLAY_MEMORY_FACTOR;
   job->timeout_ms = replay->loose ? record->timeout_ms : widened(record->timeout_ms);
   job->cpu_ms = replay->loose ? record->cpu_ms : widened(record->cpu_ms);
   job->memory_mb = memory_mb < MEMORY_MAX_MB ? memory_mb : MEMORY_MAX_MB;

@@ -16,9 +16,11 @@
 #include "queue/record.h"
 #include "worker/wire.h"
 
-/* Of a replay whose run did not end at a time limit: how much more time it has. A machine may be slower, and no script
- * can tell. */
+/* How much more time a strict replay has: a machine may be slower, and no script can tell. Where the recorded run was
+ * stopped by a time limit, the engine keeps to that once there is nothing left to repeat. */
 #define REPLAY_TIME_FACTOR 10
+/* Of one that ended because its memory was full: when that is depends on when garbage was collected. */
+#define REPLAY_MEMORY_FACTOR 2
 
 struct replay_made { /* a call of a loose replay */
   uint32_t call;
