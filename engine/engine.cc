@@ -279,6 +279,7 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
   std::unique_ptr<Evaluation> evaluation;
   if (Prepare(runtime, job, &code)) evaluation = Evaluate(runtime, code);
   if (evaluation != nullptr && WatchdogReason() == ISOQ_STATUS_OK) RunLoop(runtime, evaluation.get());
+  if (WatchdogReason() == ISOQ_STATUS_OK) runtime->trace->CheckEnd();
   if (WatchdogReason() == ISOQ_STATUS_OK) CheckMemoryAtEnd(runtime);
   runtime->out->execution_time_ms = WatchdogElapsedMs();
   runtime->out->cpu_time_ms = WatchdogCpuMs();

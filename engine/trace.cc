@@ -108,10 +108,21 @@ bool Trace::StopHere() {
   return true;
 }
 
+// Nothing is left of a run that was stopped.
+bool Trace::UsedUp() {
+  if (mode_ != Mode::kReplay || stopped_as_ == ISOQ_STATUS_OK || prints_left_ > 0 || clock_repeats_ > 0)
+    return false;
+  while (at_ < end_ && *at_ == ' ')
+    at_++;
+  return at_ == end_;
+}
+
+void Trace::CheckEnd() {
+  if (UsedUp()) StopHere();
+}
+
 void Trace::CheckStop() {
-  if (mode_ != Mode::kReplay || prints_left_ > 0 || clock_repeats_ > 0) return;
-  if (at_ < end_ && *at_ == ' ') at_++;
-  if (at_ < end_) return;
+  if (!UsedUp()) return;
   if (stopped_as_ == ISOQ_STATUS_TIMEOUT) WatchdogLimit(stop_limit_, 0);
   if (stopped_as_ == ISOQ_STATUS_CPU_TIMEOUT) WatchdogLimit(0, stop_limit_);
 }

@@ -68,6 +68,8 @@ public:
   // Once the watchdog runs, and whenever a part was used: where nothing is left of a run that was stopped, its own
   // limit counts.
   void CheckStop();
+  // The script is over. A recorded run that was stopped was not: so it was stopped just before its end.
+  void CheckEnd();
   // The limit at which the recorded run was stopped: ms, or MB of memory; else `own`, this run's.
   uint32_t RecordedLimit(uint32_t own) const { return stop_limit_ > 0 ? stop_limit_ : own; }
   // A strict replay that went well has used all of it.
@@ -83,6 +85,7 @@ private:
 
   void ReadStop();
   bool StopHere();
+  bool UsedUp();
   void Word(char kind, const std::string &rest);
   void WriteClock();
   // The next word of this kind; false: there is none, and the replay differs.
