@@ -200,7 +200,10 @@ double Trace::ClockMs(double now_ms) {
     return clock_ms_;
   }
   std::string rest;
-  if (!Take('c', "the clock is read", &rest)) return clock_ms_ != 0 ? clock_ms_ : now_ms;
+  if (!Take('c', "the clock is read", &rest)) { // from the last value on, it goes on
+    if (clock_ms_ != 0 && live_clock_ms_ == 0) live_clock_ms_ = clock_ms_ - now_ms;
+    return static_cast<double>(static_cast<int64_t>(now_ms + live_clock_ms_));
+  }
   char *after = nullptr;
   clock_ms_ += static_cast<double>(strtoll(rest.c_str(), &after, 10)); // to strtod(), 0x9 were nine
   if (*after == 'x') clock_repeats_ = strtoull(after + 1, nullptr, 10) - 1;
@@ -217,7 +220,9 @@ int64_t Trace::MonotonicNs(int64_t now_ns) {
     return now_ns - started_ns_;
   }
   std::string rest;
-  return Take('m', "the monotonic clock is read", &rest) ? strtoll(rest.c_str(), nullptr, 10) : now_ns;
+  if (Take('m', "the monotonic clock is read", &rest)) return last_ns_ = strtoll(rest.c_str(), nullptr, 10);
+  if (live_ns_ == 0) live_ns_ = last_ns_ - now_ns;
+  return now_ns + live_ns_;
 }
 
 bool Trace::Random(uint8_t *bytes, size_t len) {

@@ -110,6 +110,10 @@ private:
   uint64_t clock_repeats_ = 0; // of it: still to be written, or still to be given
   double clock_delta_ms_ = 0;
   int64_t started_ns_ = 0;
+  int64_t last_ns_ = 0;
+  // Where a replay has no more values: what is added to those of now.
+  double live_clock_ms_ = 0;
+  int64_t live_ns_ = 0;
 };
 
 } // namespace isoq
