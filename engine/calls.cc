@@ -53,6 +53,7 @@ void Start(Runtime *runtime, v8::Local<v8::Promise::Resolver> resolver, const st
   PendingCall &call = runtime->calls.pending[number];
   call.resolver.Reset(runtime->isolate, resolver);
   call.frames = Frames(runtime->isolate);
+  runtime->trace->Flush();
   runtime->host.call(runtime->host.ctx, number, {name.data(), name.size()},
                      {arguments.data(), arguments.size()});
 }

@@ -41,14 +41,20 @@ std::string Indented(const std::string &indentation, const std::string &text, ui
   return out;
 }
 
+// What the script read before it printed this leaves before it: so the trace of a run that is killed reaches as far as
+// its output.
+void Print(Runtime *runtime, isoq_console_level level, const std::string &text, bool truncated) {
+  runtime->trace->Flush();
+  runtime->host.console(runtime->host.ctx, level, {text.data(), text.size()}, truncated);
+}
+
 // Says on stderr, above the limit, that a stream is not whole: what is on stdout may be for a machine.
 void SayThatItWasCut(Runtime *runtime, int stream) {
   std::string text = std::string("isoq: ") + (stream == 1 ? "stdout" : "stderr") +
                      " was cut: " + std::to_string(runtime->console.printed_bytes) +
                      " bytes printed, over max_output_bytes " +
                      std::to_string(runtime->config.max_output_bytes);
-  if (runtime->trace->MayPrint())
-    runtime->host.console(runtime->host.ctx, ISOQ_CONSOLE_WARN, {text.data(), text.size()}, false);
+  if (runtime->trace->MayPrint()) Print(runtime, ISOQ_CONSOLE_WARN, text, false);
 }
 
 void Emit(Runtime *runtime, isoq_console_level level, const std::string &plain) {
@@ -65,13 +71,13 @@ void Emit(Runtime *runtime, isoq_console_level level, const std::string &plain) 
   if (!runtime->trace->MayPrint()) return;
   if (text.size() + 1 <= left) {
     console.used_bytes += text.size() + 1;
-    runtime->host.console(runtime->host.ctx, level, {text.data(), text.size()}, false);
+    Print(runtime, level, text, false);
     return;
   }
   console.used_bytes = limit;
   truncated = true;
-  size_t kept = CutAtCharacter(text, left > 0 ? left - 1 : 0);
-  runtime->host.console(runtime->host.ctx, level, {text.data(), kept}, true);
+  text.resize(CutAtCharacter(text, left > 0 ? left - 1 : 0));
+  Print(runtime, level, text, true);
   SayThatItWasCut(runtime, isoq_console_level_stream(level));
 }
 

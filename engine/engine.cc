@@ -186,15 +186,17 @@ void ReportStop(Runtime *runtime, isoq_status reason) {
   switch (reason) {
   case ISOQ_STATUS_TIMEOUT:
     return SetFailure(runtime->out, reason, "TimeoutError",
-                      Format("timeout: %.0f ms used, over timeout_ms %u", ran_ms, config.timeout_ms));
+                      Format("timeout: %.0f ms used, over timeout_ms %u", ran_ms,
+                             runtime->trace->RecordedLimit(config.timeout_ms)));
   case ISOQ_STATUS_CPU_TIMEOUT:
     return SetFailure(
         runtime->out, reason, "TimeoutError",
         Format("cpu_timeout: %.0f ms of processor time used, over cpu_ms %u; stopped after %.0f ms",
-               WatchdogCpuMs(), config.cpu_ms, ran_ms));
+               WatchdogCpuMs(), runtime->trace->RecordedLimit(config.cpu_ms), ran_ms));
   case ISOQ_STATUS_OOM:
     return SetFailure(runtime->out, reason, "MemoryError",
-                      DescribeShortage(*runtime->budget, config.max_heap_size_bytes >> 20) +
+                      DescribeShortage(*runtime->budget, runtime->trace->RecordedLimit(static_cast<uint32_t>(
+                                                            config.max_heap_size_bytes >> 20))) +
                           Format("; stopped after %.0f ms", ran_ms));
   default:
     return SetFailure(runtime->out, reason, "CancelledError",
@@ -273,9 +275,11 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
   v8::Local<v8::String> code;
   runtime->platform->pages().StartJob(runtime->budget);
   WatchdogStart(isolate, runtime->config, runtime->host);
+  runtime->trace->CheckStop();
   std::unique_ptr<Evaluation> evaluation;
   if (Prepare(runtime, job, &code)) evaluation = Evaluate(runtime, code);
   if (evaluation != nullptr && WatchdogReason() == ISOQ_STATUS_OK) RunLoop(runtime, evaluation.get());
+  if (WatchdogReason() == ISOQ_STATUS_OK) runtime->trace->CheckEnd();
   if (WatchdogReason() == ISOQ_STATUS_OK) CheckMemoryAtEnd(runtime);
   runtime->out->execution_time_ms = WatchdogElapsedMs();
   runtime->out->cpu_time_ms = WatchdogCpuMs();
@@ -285,7 +289,7 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
   else if (IsUncaughtRefusal(runtime))
     ReportStop(runtime, ISOQ_STATUS_OOM);
   WatchdogStop();
-  runtime->trace->CheckUsedUp();
+  if (reason == ISOQ_STATUS_OK) runtime->trace->CheckUsedUp();
   if (!runtime->trace->difference().empty())
     runtime->out->difference =
         CopyText(runtime->trace->difference().data(), runtime->trace->difference().size());

@@ -11,7 +11,8 @@
  * prints and then computes, by the watchdog's tick, which is a signal handler. The handlers never see a
  * half-made batch and never write into the middle of a frame, because the main code marks every use of the
  * batch and the socket as busy, and a handler that finds the mark does nothing. A tick that was skipped comes
- * again.
+ * again. The trace of a recorded run waits beside the batch, and always leaves before it: what is known of the reads of
+ * a script that is killed reaches as far as what it printed.
  *
  * Signals: SIGUSR1 cancels (see on_cancel), the fatal ones save the console and then kill as they would have;
  * those which a terminal or an init system sends to everybody are ignored, since the broker decides when its
@@ -74,6 +75,8 @@ static struct {
   int64_t written_ms; /* when the console was last written, CLOCK_MONOTONIC; 0: not in this job */
   size_t batch_len;   /* of the CONSOLE payload that waits in `batch` */
   uint8_t batch[WIRE_HEADER_SIZE + BATCH_BYTES];
+  size_t trace_len; /* of the trace that waits; it always leaves before the batch */
+  char trace[BATCH_BYTES];
 } console;
 
 /* ---- the socket ---- */
@@ -145,8 +148,23 @@ static int64_t now_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Writes the batch. The caller is busy. Async-signal-safe. */
+/* The caller is busy. Async-signal-safe. */
+static void trace_write(const char *text, size_t len) {
+  uint8_t head[WIRE_TRACE_HEAD_SIZE];
+
+  if (len == 0) return;
+  wire_trace_head_encode(head, (uint32_t)console.job, (uint32_t)len);
+  broker_write(head, sizeof(head), text, len);
+}
+
+static void waiting_trace_write(void) {
+  trace_write(console.trace, console.trace_len);
+  console.trace_len = 0;
+}
+
+/* Writes the batch, and the trace that led to it. The caller is busy. Async-signal-safe. */
 static void batch_write(void) {
+  waiting_trace_write();
   if (console.batch_len == 0) return;
   wire_header_encode(console.batch, WIRE_CONSOLE, (uint32_t)console.batch_len, (uint32_t)console.job);
   broker_write(console.batch, WIRE_HEADER_SIZE + console.batch_len, NULL, 0);
@@ -172,6 +190,7 @@ static void entry_write(enum isoq_console_level level, struct engine_text text, 
   uint8_t head[WIRE_HEADER_SIZE + WIRE_CONSOLE_ENTRY_OVERHEAD];
   uint32_t payload = WIRE_CONSOLE_ENTRY_OVERHEAD + (uint32_t)text.len;
 
+  waiting_trace_write();
   wire_header_encode(head, WIRE_CONSOLE, payload, (uint32_t)console.job);
   wire_console_entry_encode(head + WIRE_HEADER_SIZE, level, truncated, (uint32_t)text.len);
   broker_write(head, sizeof(head), text.data, text.len);
@@ -216,16 +235,18 @@ static void host_ignore_console(void *ctx, enum isoq_console_level level, struct
 
 static void host_dying(void *ctx, enum isoq_status status, const char *why);
 
+/* No longer than WIRE_TRACE_MAX in all. */
 static void host_trace(void *ctx, struct engine_text text) {
-  static struct wire_buffer buffer;
-
   (void)ctx;
-  if (wire_trace_encode(&buffer, (uint32_t)console.job, (struct wire_text){text.data, text.len}) < 0)
-    host_dying(NULL, ISOQ_STATUS_OOM, "no memory for the trace");
   acquire();
-  broker_write(buffer.data, buffer.len, NULL, 0);
+  if (text.len > sizeof(console.trace) - console.trace_len) waiting_trace_write();
+  if (text.len > sizeof(console.trace)) {
+    trace_write(text.data, text.len);
+  } else if (text.len > 0) {
+    memcpy(console.trace + console.trace_len, text.data, text.len);
+    console.trace_len += text.len;
+  }
   release();
-  wire_buffer_reset(&buffer, sizeof(console.batch));
 }
 
 static void host_call(void *ctx, uint32_t call, struct engine_text name, struct engine_text args) {
@@ -528,6 +549,7 @@ static void run_job(const struct wire_job *message) {
     else
       result = result_of_failure(ISOQ_STATUS_CRASHED, "EngineError", "the engine refused the job");
   }
+  if (out.difference != NULL) host_trace(NULL, (struct engine_text){out.difference, strlen(out.difference)});
   send_result(&result);
   execution_result_free(&out);
 }

@@ -222,6 +222,8 @@ static struct job *job_new(const char *payload, size_t len, const struct job_lim
   job->own_process = limits->own_process;
   job->functions = limits->functions_allowed;
   job->max_calls = limits->max_calls;
+  job->record = limits->record;
+  job->record_max_bytes = (uint64_t)limits->record_max_bytes;
   job->max_attempts = (uint32_t)limits->max_attempts.default_value;
   job->backoff_ms = (uint32_t)limits->backoff_ms.default_value;
   job->attempt = 1;

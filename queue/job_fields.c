@@ -2,10 +2,6 @@
  * The fields of a job, one row each: the table is what is accepted, what an unknown name is compared with,
  * and what a duplicate is found by. A field's function stores a value only when it is right, so that a job
  * with one bad field still tells its id and reply key.
- *
- * `record` belongs to a later version: its neutral value is accepted, and a value that asks for what this
- * version does not do is refused rather than ignored. A producer who asked for a record and got none would
- * not notice.
  */
 #include "queue/job_fields.h"
 
@@ -269,10 +265,8 @@ static void set_bindings(struct job_parser *parser, const char *name, const stru
 static void set_record(struct job_parser *parser, const char *name, const struct json_value *value) {
   if (!json_object_is_type(value->object, json_type_boolean))
     wrong_type(parser, name, value, "true or false");
-  else if (json_object_get_boolean(value->object))
-    job_invalid(parser,
-                "%s: replay records are not supported by this version; leave the field out, or give false",
-                name);
+  else
+    parser->job->record = json_object_get_boolean(value->object);
 }
 
 /* ---- the workers' note ---- */

@@ -60,6 +60,10 @@ char *key_done(const char *prefix, const char *queue, const char *id) {
   return make(prefix, queue, "done:", id);
 }
 
+char *key_record(const char *prefix, const char *queue, const char *id) {
+  return make(prefix, queue, "record:", id);
+}
+
 bool key_prefix_valid(const char *prefix) {
   const size_t len = strlen(prefix);
   for (size_t i = 0; i < len; i++)

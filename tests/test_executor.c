@@ -209,6 +209,7 @@ struct answer {
   char *text; /* of all console entries, a line each */
   size_t text_len;
   int entries, frames;
+  char trace[1 << 20];
   bool ended;                /* by a RESULT */
   struct wire_result result; /* points into the executor's payload */
 };
@@ -233,12 +234,26 @@ static void add_console(struct answer *answer, const struct executor *executor) 
   answer->frames++;
 }
 
+static void add_trace(struct answer *answer, const struct executor *executor) {
+  struct wire_text text;
+  size_t len = strlen(answer->trace);
+
+  ck_assert_uint_eq(executor->header.job, executor->last_job);
+  ck_assert_int_eq(wire_trace_decode(executor->payload, executor->header.length, &text), 0);
+  ck_assert_uint_gt(text.len, 0);
+  snprintf(answer->trace + len, sizeof(answer->trace) - len, "%.*s", (int)text.len, text.data);
+}
+
 /* Reads on until the RESULT, the end, or (with until_entries) so many console entries. */
 static void read_answer(struct executor *executor, struct answer *answer, int until_entries) {
   while (until_entries == 0 || answer->entries < until_entries) {
     if (!next_frame(executor)) return;
     if (executor->header.type == WIRE_CONSOLE) {
       add_console(answer, executor);
+      continue;
+    }
+    if (executor->header.type == WIRE_TRACE) {
+      add_trace(answer, executor);
       continue;
     }
     if (executor->header.type != WIRE_RESULT) return;
@@ -295,6 +310,73 @@ START_TEST(it_says_hello_when_it_is_locked_down) {
   ck_assert_ptr_nonnull(strstr(sandbox, "seccomp"));
   ck_assert_ptr_nonnull(strstr(sandbox, "rlimits"));
   finish(&executor);
+}
+END_TEST
+
+static struct answer run_job(struct executor *executor, const struct wire_job *job) {
+  struct answer answer = {0};
+
+  send_job(executor, job);
+  read_answer(executor, &answer, 0);
+  ck_assert(answer.ended);
+  return answer;
+}
+
+START_TEST(it_tells_a_trace_where_it_is_asked_for) {
+  struct executor executor = start();
+  struct wire_job job = job_of("console.log(Date.now()); crypto.randomUUID(); await new Promise(r => setTimeout(r, 1)); 1");
+  struct answer answer = run_job(&executor, &job);
+
+  ck_assert_str_eq(answer.trace, "");
+  free(answer.text);
+  job.record = true;
+  answer = run_job(&executor, &job);
+  ck_assert_msg(answer.trace[0] == 'c' && strstr(answer.trace, " r") != NULL && strstr(answer.trace, " t1 ") != NULL,
+                "%s", answer.trace);
+  free(answer.text);
+  finish(&executor);
+}
+END_TEST
+
+START_TEST(a_replay_tells_its_first_difference_and_no_trace) {
+  struct executor executor = start();
+  struct wire_job job = job_of("Date.now()");
+  struct answer answer;
+
+  job.trace = (struct wire_text){"c1234 ", 6};
+  answer = run_job(&executor, &job);
+  ck_assert_str_eq(answer.trace, "");
+  ck_assert_mem_eq(answer.result.result.data, "1234", 4);
+  job.trace = (struct wire_text){"c1234 t7 ", 9};
+  answer = run_job(&executor, &job);
+  ck_assert_str_eq(answer.trace, "step 2: recorded: timer 7 fired; now the script is over");
+  job.record = true; /* loose: for another script */
+  answer = run_job(&executor, &job);
+  ck_assert_str_eq(answer.trace, "");
+  finish(&executor);
+}
+END_TEST
+
+/* Whatever it had printed when it was killed, the reads that led to it are known. */
+START_TEST(the_trace_of_a_killed_job_reaches_as_far_as_its_output) {
+  struct executor executor = start();
+  struct wire_job job = job_of("for (let i = 0; ; i++) { console.log(crypto.randomUUID()); if (i % 100 === 99) for (let k = 0; "
+                               "k < 3e5; k++); }");
+  struct answer answer = {0};
+  int reads = 0;
+
+  job.record = true;
+  send_job(&executor, &job);
+  read_answer(&executor, &answer, 2000);
+  kill(executor.pid, SIGKILL);
+  read_answer(&executor, &answer, 0);
+  ck_assert(!answer.ended);
+  for (const char *at = answer.trace; (at = strchr(at, 'r')) != NULL; at++)
+    reads++;
+  ck_assert_int_ge(answer.entries, 2000);
+  ck_assert_int_ge(reads, answer.entries);
+  free(answer.text);
+  end(&executor);
 }
 END_TEST
 
@@ -997,6 +1079,9 @@ static Suite *executor_suite(void) {
 
   tcase_add_test(jobs, it_says_hello_when_it_is_locked_down);
   tcase_add_test(jobs, it_runs_one_job_after_the_other);
+  tcase_add_test(jobs, it_tells_a_trace_where_it_is_asked_for);
+  tcase_add_test(jobs, a_replay_tells_its_first_difference_and_no_trace);
+  tcase_add_test(jobs, the_trace_of_a_killed_job_reaches_as_far_as_its_output);
   tcase_add_test(jobs, nothing_is_loaded_after_the_lock_down);
   tcase_add_test(jobs, an_error_has_its_place);
   tcase_add_test(jobs, input_and_limits_arrive);

@@ -415,7 +415,6 @@ START_TEST(test_every_field_says_what_is_wrong) {
       {"\"run_at_ms\":1e15", "run_at_ms: 1e15 is over the maximum 253402300799999"},
       {"\"isolation\":\"vm\"", "isolation: \"vm\" is not \"isolate\" or \"process\""},
       {"\"isolation\":null", "isolation: null is not \"isolate\" or \"process\""},
-      {"\"record\":true", "record: replay records are not supported by this version"},
       {"\"record\":\"yes\"", "record: \"yes\" is not true or false"},
       {"\"cod\":\"1\"", "cod: unknown field (did you mean \"code\"? known fields: id, code, input, "},
       {"\"Timeout_ms\":1", "did you mean \"timeout_ms\"?"},

@@ -34,6 +34,7 @@
 #include "worker/clock.h"
 #include "worker/inbox.h"
 #include "worker/log.h"
+#include "worker/replay.h"
 #include "worker/wire.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -68,8 +69,11 @@ struct executor {
   struct job_result result; /* told by a RESULT, not delivered yet */
   bool has_result, cancelled;
   struct calls *calls; /* NULL: the job has called nothing so far */
+  struct result_text trace; /* of the job, as far as it came */
+  size_t trace_bytes;       /* that came; not all of them may be kept */
   int64_t job_started_ns, job_started_ms, job_cpu_ns;
 
+  char v8_version[65];
   int64_t spawned_ns, ready_ns;
   int64_t resident_at_ready, resident_max, resident_job_max; /* bytes */
   struct outcome_death death;
@@ -101,6 +105,10 @@ pid_t executor_pid(const struct executor *e) {
 
 const struct outcome_death *executor_death(const struct executor *e) {
   return &e->death;
+}
+
+const char *executor_v8_version(const struct executor *e) {
+  return e->v8_version;
 }
 
 static int64_t resident_bytes(const struct executor *e) {
@@ -226,9 +234,13 @@ void executor_retire(struct executor *e) {
   executor_kill(e, OUTCOME_END_RETIRED, "not needed any more");
 }
 
+/* What the running job had beside its outcome. */
 static void end_calls(struct executor *e) {
   calls_free(e->calls);
   e->calls = NULL;
+  free(e->trace.data);
+  e->trace = (struct result_text){0};
+  e->trace_bytes = 0;
 }
 
 struct job *executor_abandon(struct executor *e) {
@@ -259,8 +271,9 @@ void executor_cancel(struct executor *e) {
 /* Which messages each state permits; in BUSY and DRAINING only while the job has no verdict yet. */
 static const unsigned permitted[EXECUTOR_STATES] = {
     [EXECUTOR_SPAWNING] = BIT(WIRE_HELLO),
-    [EXECUTOR_BUSY] = BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING) | BIT(WIRE_CALL),
-    [EXECUTOR_DRAINING] = BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING) | BIT(WIRE_CALL),
+    [EXECUTOR_BUSY] = BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING) | BIT(WIRE_CALL) | BIT(WIRE_TRACE),
+    [EXECUTOR_DRAINING] =
+        BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING) | BIT(WIRE_CALL) | BIT(WIRE_TRACE),
 };
 
 static const char *const state_names[] = {
@@ -281,6 +294,11 @@ static uint64_t longest(const struct executor *e, enum wire_type type) {
   return own < max ? own : max;
 }
 
+/* Of a job that is recorded; or of one that repeats a record, which tells its first difference. */
+static bool trace_was_asked_for(const struct job *job) {
+  return job->replay != NULL ? !job->replay->loose : job->record;
+}
+
 /* Looks at a header before its payload has come. */
 static bool executor_admits(struct executor *e, const struct wire_header *header) {
   const char *name = wire_type_name((int)header->type);
@@ -294,6 +312,8 @@ static bool executor_admits(struct executor *e, const struct wire_header *header
     executor_breach(e, "a %s message after the end of the job", name);
   else if (header->job != job)
     executor_breach(e, "a %s message for job number %u, not %u", name, header->job, job);
+  else if (header->type == WIRE_TRACE && !trace_was_asked_for(e->job))
+    executor_breach(e, "a TRACE message that nobody asked for");
   else if (header->length > longest(e, header->type))
     executor_breach(e, "a %s message of %u bytes; the limit is %llu", name, header->length,
                     (unsigned long long)longest(e, header->type));
@@ -323,7 +343,7 @@ static void warn_of_reduced_sandbox(const char *sandbox) {
 
 static void on_hello(struct executor *e, const uint8_t *payload, size_t len) {
   struct wire_hello hello;
-  char v8[65], sandbox[257];
+  char sandbox[257];
 
   if (wire_hello_decode(payload, len, &hello) < 0) {
     executor_breach(e, "a HELLO message that cannot be read");
@@ -338,12 +358,12 @@ static void on_hello(struct executor *e, const uint8_t *payload, size_t len) {
     executor_breach(e, "it is not locked down, and nobody asked for that");
     return;
   }
-  snprintf(v8, sizeof(v8), "%.*s", (int)hello.v8_version.len, hello.v8_version.data);
+  snprintf(e->v8_version, sizeof(e->v8_version), "%.*s", (int)hello.v8_version.len, hello.v8_version.data);
   snprintf(sandbox, sizeof(sandbox), "%.*s", (int)hello.sandbox.len, hello.sandbox.data);
   e->ready_ns = clock_monotonic_ns();
   e->resident_at_ready = e->resident_max = resident_bytes(e);
   forget_stderr(e);
-  log_event(LOG_LEVEL_DEBUG, "executor_ready", LOG_INT("pid", e->child.pid), LOG_TEXT("v8", v8),
+  log_event(LOG_LEVEL_DEBUG, "executor_ready", LOG_INT("pid", e->child.pid), LOG_TEXT("v8", e->v8_version),
             LOG_TEXT("sandbox", sandbox), LOG_MS("start_ms", clock_ms(e->ready_ns - e->spawned_ns)),
             LOG_INT("resident_mb", e->resident_at_ready / (int64_t)MIB));
   if (hello.locked_down) warn_of_reduced_sandbox(sandbox);
@@ -418,6 +438,38 @@ static void on_dying(struct executor *e, const uint8_t *payload, size_t len) {
   if (e->state == EXECUTOR_BUSY) executor_enter(e, EXECUTOR_DRAINING);
 }
 
+/* ---- the trace ---- */
+
+/* Words of printable ASCII (engine/trace.hh): nothing that a JSON string would have to escape. */
+static bool is_trace(struct wire_text text) {
+  for (size_t i = 0; i < text.len; i++)
+    if (text.data[i] < ' ' || text.data[i] > '~' || text.data[i] == '"' || text.data[i] == '\\') return false;
+  return true;
+}
+
+static uint64_t trace_bytes_kept(const struct executor *e) {
+  return e->job->replay != NULL ? WIRE_TRACE_MAX : e->job->record_max_bytes;
+}
+
+static void on_trace(struct executor *e, const uint8_t *payload, size_t len) {
+  struct wire_text text;
+
+  if (wire_trace_decode(payload, len, &text) < 0 || !is_trace(text)) {
+    executor_breach(e, "a TRACE message that cannot be read");
+    return;
+  }
+  e->trace_bytes += text.len;
+  if (e->trace_bytes > WIRE_TRACE_MAX) {
+    executor_breach(e, "a trace of more than %u bytes", WIRE_TRACE_MAX);
+    return;
+  }
+  if (e->trace_bytes > trace_bytes_kept(e)) return; /* no record could hold it */
+  if (result_text_append(&e->trace, text.data, text.len) < 0) {
+    executor_go_deaf(e);
+    executor_kill(e, OUTCOME_END_BROKER, "the worker has no memory for the job's trace");
+  }
+}
+
 /* ---- host functions ---- */
 
 static void executor_write(struct executor *e);
@@ -441,7 +493,7 @@ static void on_call(struct executor *e, const uint8_t *payload, size_t len) {
     executor_breach(e, "a CALL message that is malformed");
     return;
   }
-  if (e->options.bindings == NULL || e->job->functions == 0) {
+  if ((e->options.bindings == NULL && e->job->replay == NULL) || e->job->functions == 0) {
     executor_breach(e, "a CALL message of a job that has no host functions");
     return;
   }
@@ -450,7 +502,9 @@ static void on_call(struct executor *e, const uint8_t *payload, size_t len) {
     r = calls_new(e->options.bindings, e->job, e->job_started_ns + ms_to_ns(e->job->timeout_ms), on_answer, e,
                   &e->calls);
   if (r == 0) r = calls_start(e->calls, &call);
-  if (r == -EPROTO)
+  if (r == -ECANCELED)
+    executor_cancel(e); /* the job's replay knows why */
+  else if (r == -EPROTO)
     executor_breach(e, "call number %u, out of order or above the limit of %u", call.call, e->job->max_calls);
   else if (r < 0)
     executor_kill(e, OUTCOME_END_BROKER, "the worker has no memory for a call of a host function");
@@ -460,7 +514,7 @@ static void on_call(struct executor *e, const uint8_t *payload, size_t len) {
 static void executor_dispatch(struct executor *e) {
   static void (*const handlers[])(struct executor *, const uint8_t *, size_t) = {
       [WIRE_HELLO] = on_hello, [WIRE_CONSOLE] = on_console, [WIRE_RESULT] = on_result,
-      [WIRE_DYING] = on_dying, [WIRE_CALL] = on_call,
+      [WIRE_DYING] = on_dying, [WIRE_CALL] = on_call,       [WIRE_TRACE] = on_trace,
   };
   struct wire_header header;
   const uint8_t *payload;
@@ -504,6 +558,11 @@ static void measure_from_outside(const struct executor *e, struct job_result *re
 static void executor_deliver(struct executor *e, struct job_result *result) {
   struct job *job = e->job;
 
+  result->ran = true;
+  result->trace_left_out = e->trace_bytes > e->trace.len;
+  result->trace = e->trace;
+  e->trace = (struct result_text){0};
+  if (e->calls != NULL) calls_take_notes(e->calls, result);
   e->job = NULL;
   end_calls(e);
   outcome_clear(&e->outcome);
@@ -610,11 +669,12 @@ static void on_writable(evutil_socket_t fd, short what, void *ctx) {
 }
 
 static int encode_job(struct executor *e, const struct job *job) {
+  const struct replay *replay = job->replay;
   const struct wire_job message = {
       .timeout_ms = job->timeout_ms,
       .cpu_ms = job->cpu_ms,
       .max_timers = e->options.max_timers,
-      .functions = e->options.bindings != NULL ? job->functions : 0,
+      .functions = e->options.bindings != NULL || replay != NULL ? job->functions : 0,
       .max_calls = job->max_calls,
       .max_heap_bytes = (uint64_t)job->memory_mb * MIB,
       .max_output_bytes = job->max_output_bytes,
@@ -625,6 +685,8 @@ static int encode_job(struct executor *e, const struct job *job) {
       .seed = job->seed,
       .code = {job->code.data, job->code.len},
       .input = {job->input.data, job->input.len},
+      .record = replay != NULL ? replay->loose : job->record,
+      .trace = {replay != NULL ? replay->trace : NULL, replay != NULL ? replay->trace_len : 0},
   };
 
   return wire_job_encode(&e->outgoing, e->sequence + 1, &message);

@@ -15,6 +15,7 @@
 #include "queue/job.h"
 #include "queue/result.h"
 #include "worker/pool.h"
+#include "worker/replay.h"
 #include "worker/settings.h"
 
 struct local {
@@ -102,10 +103,16 @@ static int make_parts(struct local *local, const struct config *config,
   settings_pool(config, &pool);
   pool.executors = 1;
   pool.spare_executors = 0;
-  if (local->job->functions != 0)
+  if (local->job->functions != 0 && (local->job->replay == NULL || local->job->replay->live))
     r = bindings_new(local->base, &bindings, &local->bindings, local->error, local->error_size);
   pool.bindings = local->bindings;
   return r < 0 ? r : pool_new(local->base, &pool, callbacks, &local->pool, local->error, local->error_size);
+}
+
+/* Who compares with a record wants to know what it ran with. */
+static void note_replay(const struct local *local, const struct job *job) {
+  if (job->replay != NULL && local->pool != NULL)
+    snprintf(job->replay->v8_version, sizeof(job->replay->v8_version), "%s", pool_v8_version(local->pool));
 }
 
 static void free_parts(struct local *local) {
@@ -133,7 +140,9 @@ int local_run(const struct config *config, struct job *job, struct job_result *o
   local.out = &result;
   on_pipe = signal(SIGPIPE, SIG_IGN); /* libcurl and TLS write to sockets that may be closed */
   r = make_parts(&local, config, &callbacks);
+  job->record = false; /* nobody keeps one */
   if (r == 0) r = run(&local, job);
+  note_replay(&local, job);
   free_parts(&local);
   signal(SIGPIPE, on_pipe);
   if (r == 0) *out = result;

@@ -1,4 +1,4 @@
-/* One job here and now, with the same executor and the same rules as in a worker, and no Redis: isoq run. */
+/* One job here and now, with the same executor and the same rules as in a worker, and no Redis: isoq run, isoq replay. */
 #ifndef ISOQ_WORKER_LOCAL_H
 #define ISOQ_WORKER_LOCAL_H
 

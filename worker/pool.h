@@ -105,6 +105,9 @@ void pool_take_back(struct pool *pool, void (*take)(void *ctx, struct job *job),
  * health.) */
 const char *pool_trouble(const struct pool *pool);
 
+/* "13.6.233.17-node.28": of its executors; "" before one was ready. */
+const char *pool_v8_version(const struct pool *pool);
+
 const struct pool_counters *pool_counters(const struct pool *pool);
 
 #endif

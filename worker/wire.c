@@ -537,6 +537,11 @@ int wire_trace_encode(struct wire_buffer *buffer, uint32_t job, struct wire_text
   return r;
 }
 
+void wire_trace_head_encode(uint8_t out[WIRE_TRACE_HEAD_SIZE], uint32_t job, uint32_t text_len) {
+  wire_header_encode(out, WIRE_TRACE, text_len + 4, job);
+  put_u32(out + WIRE_HEADER_SIZE, text_len);
+}
+
 int wire_trace_decode(const uint8_t *payload, size_t len, struct wire_text *out) {
   struct cursor cursor = {.at = payload, .left = len};
   struct wire_text trace = take_text(&cursor, WIRE_TRACE_MAX);

@@ -19,7 +19,8 @@
  *     DYING    executor → broker   BUSY: V8 gives up; the process ends next
  *     CALL     executor → broker   BUSY: the script called a host function
  *     REPLY    broker → executor   the answer to one CALL; where its job is over already, nobody reads it
- *     TRACE    executor → broker   BUSY, at most once, before RESULT, where the JOB asked for it
+ *     TRACE    executor → broker   BUSY, in pieces, before RESULT, where the JOB asked for it; in a strict replay,
+ *                                  the first difference, where there was one
  *
  * Cancelling a job is SIGUSR1, not a frame: the executor reads only while the script waits. The signal's
  * value is the job's sequence number (sigqueue), so that it cannot hit another job.
@@ -177,6 +178,9 @@ int wire_reply_decode(const uint8_t *payload, size_t len, struct wire_reply *out
 
 /* What a run read from clock and timers (engine.h): text of the engine's, opaque to the broker. */
 int wire_trace_encode(struct wire_buffer *buffer, uint32_t job, struct wire_text trace);
+/* The frame's part before the text, by itself: no malloc. */
+#define WIRE_TRACE_HEAD_SIZE (WIRE_HEADER_SIZE + 4)
+void wire_trace_head_encode(uint8_t out[WIRE_TRACE_HEAD_SIZE], uint32_t job, uint32_t text_len);
 int wire_trace_decode(const uint8_t *payload, size_t len, struct wire_text *out);
 
 #endif

@@ -246,6 +246,35 @@ static void do_result_bytes(const struct order *o) {
   free(text);
 }
 
+static void send_trace(uint32_t job, const char *text, size_t len) {
+  struct wire_buffer buffer = {0};
+
+  if (wire_trace_encode(&buffer, job, (struct wire_text){text, len}) < 0) _exit(94);
+  send_bytes(buffer.data, buffer.len);
+  wire_buffer_free(&buffer);
+}
+
+static void do_trace(const struct order *o) {
+  send_trace(o->job, o->argument, strlen(o->argument));
+  send_trace(o->job, "t1 ", 3);
+  send_result(o->job, ISOQ_STATUS_OK, o->message->record ? "recorded" : "not recorded");
+}
+
+static void do_trace_crash(const struct order *o) {
+  send_trace(o->job, o->argument, strlen(o->argument));
+  abort();
+}
+
+/* `argument` bytes, in pieces. */
+static void do_trace_bytes(const struct order *o) {
+  static char piece[1000];
+
+  memset(piece, 'c', sizeof(piece));
+  for (long left = atol(o->argument); left > 0; left -= (long)sizeof(piece))
+    send_trace(o->job, piece, left < (long)sizeof(piece) ? (size_t)left : sizeof(piece));
+  send_result(o->job, ISOQ_STATUS_OK, "traced");
+}
+
 static void do_no_such_type(const struct order *o) {
   uint8_t header[WIRE_HEADER_SIZE] = {4, 0, 0, 0, 99, 0, 0, 0, (uint8_t)o->job};
 
@@ -369,6 +398,9 @@ static const struct {
 } deeds[] = {
     {"ok", do_ok},
     {"error", do_error},
+    {"trace", do_trace},
+    {"trace-crash", do_trace_crash},
+    {"trace-bytes", do_trace_bytes},
     {"timeout", do_timeout},
     {"pid", do_pid},
     {"input", do_input},
