@@ -34,6 +34,7 @@ struct binding_operation {
   const char *token;                        /* of the next page, in the answer and in the question */
   const char *page_size;                    /* member of the question: how many items on a page */
   int32_t page_size_max;
+  bool names_account; /* items have binding_put_account() */
   /* Adds the members that the script sees to `to`, an empty object. */
   void (*item)(struct binding_call *call, struct json_object *from, struct json_object *to);
   /* NULL, or what to do about an error: true when it asks or answers itself. */

@@ -36,6 +36,7 @@ static void ask(struct binding_call *call) {
       .target = operation->target,
       .body = body,
       .body_len = len,
+      .names_account = operation->names_account,
   };
   binding_call_send(call, &request, on_page);
 }

@@ -21,6 +21,7 @@ static const struct binding_operation operation = {
     .token = "NextToken",
     .page_size = "MaxResults",
     .page_size_max = 100,
+    .names_account = true,
     .item = item,
 };
 
