@@ -1,9 +1,11 @@
 /*
- * One call's way: the broker's keys; if another account is meant, who the broker is (asked once), and the keys of the role
- * there; then the exchange. Each step is skipped when its result is at hand, and shared by all calls that wait for it.
+ * One call's way: the broker's keys; if another account is meant, who the broker is (asked once), and the
+ * keys of the role there; then the exchange. Each step is skipped when its result is at hand, and shared by
+ * all calls that wait for it.
  *
- * The caps and queues lie where they count: requests in http.c, turns of CloudTrail in rate.c (before a request takes its
- * place), refreshes in credentials.c. A call has one timer, its deadline, whatever it waits for.
+ * The caps and queues lie where they count: requests in http.c, turns of CloudTrail in rate.c (before a
+ * request takes its place), refreshes in credentials.c. A call has one timer, its deadline, whatever it waits
+ * for.
  *
  * Where an answer is to name the broker's own account, that is asked for beside the request, and the answer is held back
  * for a moment if it is there first. This is a courtesy: nothing fails by it.
@@ -283,7 +285,8 @@ static void make_room(struct aws *aws) {
   }
 }
 
-/* STS of the configured region, if it is in the same partition: one that is switched on for the account for sure. */
+/* STS of the configured region, if it is in the same partition: one that is switched on for the account
+ * for sure. */
 static const char *role_region(const struct aws_call *call) {
   const char *own = call->aws->settings->region;
 

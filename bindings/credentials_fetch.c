@@ -1,13 +1,15 @@
 /*
  * Asking a source for keys: a few requests one after another, or a program.
  *
- * "IMDS credential provider", "Container credential provider" and "Process credential provider" (AWS SDKs and Tools
- * Reference Guide); "Use the Instance Metadata Service to access instance metadata" (Amazon EC2 User Guide): a token by
- * PUT, then the role's name, then its keys. The older IMDSv1, without the token, is what a forged request can reach, and
- * is never used. AssumeRole and AssumeRoleWithWebIdentity: STS API Reference, version 2011-06-15.
+ * "IMDS credential provider", "Container credential provider" and "Process credential provider" (AWS SDKs and
+ * Tools Reference Guide); "Use the Instance Metadata Service to access instance metadata" (Amazon EC2 User
+ * Guide): a token by PUT, then the role's name, then its keys. The older IMDSv1, without the token, is what a
+ * forged request can reach, and is never used. AssumeRole and AssumeRoleWithWebIdentity: STS API Reference,
+ * version 2011-06-15.
  *
- * The web identity's and the container's token change in place, so their files are read at each refresh. They are a few
- * kilobytes on a tmpfs (Kubernetes' projected volumes): this read is the only one after start, and never of a pipe.
+ * The web identity's and the container's token change in place, so their files are read at each refresh. They
+ * are a few kilobytes on a tmpfs (Kubernetes' projected volumes): this read is the only one after start, and
+ * never of a pipe.
  */
 #include <ctype.h>
 #include <errno.h>

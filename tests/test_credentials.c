@@ -1,6 +1,7 @@
 /*
- * Every source of credentials, against local endpoints that check signatures and speak IMDSv2, the container protocol
- * and STS (tests/aws). Which keys a request was signed with, and how often each source was asked, the fake AWS counts.
+ * Every source of credentials, against local endpoints that check signatures and speak IMDSv2, the container
+ * protocol and STS (tests/aws). Which keys a request was signed with, and how often each source was asked,
+ * the fake AWS counts.
  */
 #include <arpa/inet.h>
 #include <check.h>
@@ -915,6 +916,36 @@ START_TEST(many_calls_at_once_fetch_once) {
 }
 END_TEST
 
+START_TEST(who_comes_during_a_fetch_waits_for_it) {
+  static struct call calls[2];
+  struct aws_request request = client_request(&client);
+
+  fake_aws_tell(&fake, "POST", "faults", "[{\"match\": {\"operation\": \"AssumeRole\"}, \"do\": \"hang\"}]");
+  client_use_keys(&client);
+  client.options.assume_role = "isoq-reader";
+  client_start(&client);
+  identity_is(OWN_ACCOUNT);
+  request.account = "444400000001";
+  client_send(&client, &request, &calls[0]);
+  client_run_until(&client, "operations/sts.AssumeRole/requests", 1);
+  client_send(&client, &request, &calls[1]);
+  /* A call of our own account begun after it and answered: by then the second one waits. */
+  fake_aws_tell(&fake, "POST", "config", "{\"latency_ms\": 50}");
+  request.account = NULL;
+  client.open -= 2;
+  identity_is(OWN_ACCOUNT);
+  client.open += 2;
+  fake_aws_tell(&fake, "DELETE", "faults", NULL);
+  fake_aws_tell(&fake, "POST", "release", NULL);
+  client_run(&client);
+  for (size_t i = 0; i < 2; i++) {
+    ck_assert_msg(calls[i].ok, "%s", calls[i].error_message);
+    call_clear(&calls[i]);
+  }
+  ck_assert_int_eq(fake_aws_count(&fake, "operations/sts.AssumeRole/requests"), 1);
+}
+END_TEST
+
 /* Keys of 8 s: from 4 s on, whoever uses them starts a refresh, and does not wait for it. */
 START_TEST(keys_are_refreshed_before_they_expire_while_the_old_ones_serve) {
   fake_aws_tell(&fake, "POST", "config", "{\"imds\": {\"ttl_s\": 8, \"rotate_at\": 1.0}}");
@@ -1331,6 +1362,7 @@ static void add_cache(Suite *suite) {
   TCase *tests = add_case(suite, "cache");
 
   tcase_add_test(tests, many_calls_at_once_fetch_once);
+  tcase_add_test(tests, who_comes_during_a_fetch_waits_for_it);
   tcase_add_test(tests, keys_are_refreshed_before_they_expire_while_the_old_ones_serve);
   tcase_add_test(tests, a_failed_refresh_keeps_the_old_keys_until_they_expire);
   tcase_add_test(tests, keys_that_aws_calls_expired_are_fetched_anew_once);
