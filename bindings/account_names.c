@@ -1,15 +1,16 @@
 /*
- * Accounts by name, over Organizations: AWS Organizations API Reference, "ListAccounts", as in list_accounts.c.
+ * Accounts by name, over Organizations: AWS Organizations API Reference, "ListAccounts", as in
+ * list_accounts.c.
  *
- * A number is what AWS wants, and a name is what people, and those who write scripts for them, know. Three answers are
- * possible. The organization has one account of that name: its number is used. It has none, or two: the call is
- * refused, since another account's resources would be a wrong answer that looks like a right one. Or nobody can say:
- * there is no organization, the permission is missing, nothing that speaks Organizations is there. Then, without a role
- * for other accounts, the own account is the only one that could be meant, and it is used; with a role, the call is
- * refused.
+ * A number is what AWS wants, and a name is what people, and those who write scripts for them, know. Three
+ * answers are possible. The organization has one account of that name: its number is used. It has none, or
+ * two: the call is refused, since another account's resources would be a wrong answer that looks like a right
+ * one. Or nobody can say: there is no organization, the permission is missing, nothing that speaks
+ * Organizations is there. Then, without a role for other accounts, the own account is the only one that could
+ * be meant, and it is used; with a role, the call is refused.
  *
- * What Organizations says otherwise (it throttles, the keys have expired) says nothing about names: the calls that wait
- * fail with it, and the next one asks again.
+ * What Organizations says otherwise (it throttles, the keys have expired) says nothing about names: the calls
+ * that wait fail with it, and the next one asks again.
  */
 #include "bindings/account_names.h"
 
@@ -111,13 +112,15 @@ static void refuse(struct binding_call *call, const char *name, size_t count, co
   char excerpt[BINDING_EXCERPT_SIZE];
   binding_excerpt(name, strlen(name), excerpt);
   if (count == 0)
-    binding_call_fail(call, "TypeError",
-                      "%s: no account is named \"%s\" in the organization; give its 12 digits, its name, or 'self'",
-                      binding_call_name(call), excerpt);
+    binding_call_fail(
+        call, "TypeError",
+        "%s: no account is named \"%s\" in the organization; give its 12 digits, its name, or 'self'",
+        binding_call_name(call), excerpt);
   else
-    binding_call_fail(call, "TypeError",
-                      "%s: %zu accounts are named \"%s\" in the organization, such as %s and %s; give the 12 digits",
-                      binding_call_name(call), count, excerpt, first, second);
+    binding_call_fail(
+        call, "TypeError",
+        "%s: %zu accounts are named \"%s\" in the organization, such as %s and %s; give the 12 digits",
+        binding_call_name(call), count, excerpt, first, second);
 }
 
 static void tell_unavailable(const struct account_names *names, struct binding_call *call, const char *name) {
@@ -126,11 +129,12 @@ static void tell_unavailable(const struct account_names *names, struct binding_c
     binding_call_begin(call);
     return;
   }
-  binding_call_fail(call, names->problem_name,
-                    "%s: the account \"%s\" could not be looked up by its name: Organizations ListAccounts: %s: %s; "
-                    "give its 12 digits, or 'self'",
-                    binding_call_name(call), binding_excerpt(name, strlen(name), excerpt), names->problem_name,
-                    names->problem);
+  binding_call_fail(
+      call, names->problem_name,
+      "%s: the account \"%s\" could not be looked up by its name: Organizations ListAccounts: %s: %s; "
+      "give its 12 digits, or 'self'",
+      binding_call_name(call), binding_excerpt(name, strlen(name), excerpt), names->problem_name,
+      names->problem);
 }
 
 static void tell(const struct account_names *names, struct binding_call *call) {
@@ -176,7 +180,8 @@ static void fail_all(struct account_names *names, const struct aws_answer *answe
   }
 }
 
-static void unavailable(struct account_names *names, const char *error_name, const char *problem, int64_t kept_ns) {
+static void unavailable(struct account_names *names, const char *error_name, const char *problem,
+                        int64_t kept_ns) {
   forget(names);
   names->known = NAMES_UNAVAILABLE;
   names->known_until_ns = clock_monotonic_ns() + kept_ns;
@@ -189,7 +194,8 @@ static void unavailable(struct account_names *names, const char *error_name, con
 
 static void ask(struct account_names *names);
 
-/* Not about the one request, but about whether there is anybody to ask. How long that holds; 0: it is something else. */
+/* Not about the one request, but about whether there is anybody to ask. How long that holds; 0: something
+ * else. */
 static int64_t unavailable_for_ns(const struct aws_answer *answer) {
   static const char *const refusals[] = {"AccessDeniedException",
                                          "AccessDenied",
@@ -239,7 +245,8 @@ static void read_page(struct account_names *names, const struct aws_answer *answ
   if (rc == -ENOMEM)
     fail_all(names, NULL);
   else if (rc == -EBADMSG)
-    unavailable(names, "AnswerError", "an item of Accounts has no Id of 12 digits, or there are too many", KEPT_NS);
+    unavailable(names, "AnswerError", "an item of Accounts has no Id of 12 digits, or there are too many",
+                KEPT_NS);
   else if (step == JSON_STEP_BROKEN)
     unavailable(names, "AnswerError", json_page_problem(page), KEPT_NS);
   else

@@ -1,15 +1,16 @@
 /*
- * json-c parses, after queue/json_text.c's strict reading, so that nothing passes here which JSON.stringify does not
- * write. Then one loop over the row's arguments: where the value of each stands is all that the two forms differ in.
+ * json-c parses, after queue/json_text.c's strict reading, so that nothing passes here which JSON.stringify
+ * does not write. Then one loop over the row's arguments: where the value of each stands is all that the two
+ * forms differ in.
  *
- * A message always ends with both forms of the call. It is long for a person, but it is read once, and a language model
- * that sees it needs no second look at the documentation.
+ * A message always ends with both forms of the call. It is long for a person, but it is read once, and a
+ * language model that sees it needs no second look at the documentation.
  */
 #include "bindings/arguments.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <inttypes.h>
+#include <json-c/json.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -227,7 +228,8 @@ static int set_text(struct parser *parser, const struct binding_argument *argume
   const char *name = argument->name;
   if (json_object_get_type(value) != json_type_string)
     return wrong_value(parser, name, value,
-                       argument->type == BINDING_ACCOUNT ? "not a string of 12 digits, or a name" : "not a string");
+                       argument->type == BINDING_ACCOUNT ? "not a string of 12 digits, or a name"
+                                                         : "not a string");
   const char *text = json_object_get_string(value);
   const size_t len = strlen(text);
   if (len != (size_t)json_object_get_string_len(value))
@@ -295,9 +297,7 @@ static int parse_object(struct parser *parser, struct json_object *object, struc
     else if (i == row->argument_count)
       rc = unknown_member(parser, key);
     else if (!member && row->arguments[i].type == BINDING_TIME)
-      rc = wrong(
-          parser, "TypeError",
-          "%s: null is not a time; leave it out, or give " TIME_FORMS, key);
+      rc = wrong(parser, "TypeError", "%s: null is not a time; leave it out, or give " TIME_FORMS, key);
     else if (member)
       rc = set_value(parser, i, member, values);
     if (rc < 0) return rc;

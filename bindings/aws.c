@@ -7,8 +7,8 @@
  * request takes its place), refreshes in credentials.c. A call has one timer, its deadline, whatever it waits
  * for.
  *
- * Where an answer is to name the broker's own account, that is asked for beside the request, and the answer is held back
- * for a moment if it is there first. This is a courtesy: nothing fails by it.
+ * Where an answer is to name the broker's own account, that is asked for beside the request, and the answer
+ * is held back for a moment if it is there first. This is a courtesy: nothing fails by it.
  *
  * Everything starts from the loop, so that no caller is called back before it has its pointer.
  */
@@ -340,7 +340,8 @@ static void call_role(struct aws_call *call) {
     char message[256];
 
     snprintf(message, sizeof(message),
-             "account %s is not the caller's own (%s); set aws_assume_role to the name of a role that may be assumed "
+             "account %s is not the caller's own (%s); set aws_assume_role to the name of a role that may be "
+             "assumed "
              "there",
              call->account, call->aws->own_account);
     fail_with(call, "CredentialsError", message);

@@ -54,8 +54,8 @@ struct aws_request { /* all borrowed for aws_send() */
   size_t body_len;
   uint64_t max_answer_bytes;
   int64_t deadline_ns; /* CLOCK_MONOTONIC; retries stay within */
-  /* The answer is to name the account, the caller's own too: STS is asked for it besides, once. It names none when STS
-   * does not say it. */
+  /* The answer is to name the account, the caller's own too: STS is asked for it besides, once. It names none
+   * when STS does not say it. */
   bool names_account;
 };
 

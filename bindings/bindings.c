@@ -1,6 +1,6 @@
 /*
- * The table of host functions, and what all jobs share: the AWS client, and the limits. What one job does is in
- * session.c.
+ * The table of host functions, and what all jobs share: the AWS client, and the limits. What one job does is
+ * in session.c.
  */
 #include "bindings/bindings.h"
 

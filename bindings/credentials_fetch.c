@@ -39,7 +39,7 @@
 #define CONTAINER_TIMEOUT_MS 2000u
 #define CONTAINER_ATTEMPTS 3u
 #define METADATA_ATTEMPTS 3u /* at least, of a service that is there but cannot answer now */
-#define PAUSE_FIRST_MS 100u   /* between attempts at a local endpoint; twice as long each time */
+#define PAUSE_FIRST_MS 100u  /* between attempts at a local endpoint; twice as long each time */
 #define PAUSE_MAX_MS 2000u
 #define IMDS_TOKEN_TTL "X-aws-ec2-metadata-token-ttl-seconds: 21600"
 #define IMDS_ROLE_PATH "/latest/meta-data/iam/security-credentials/"
@@ -56,8 +56,8 @@ enum step {
 struct fetch {
   struct credentials *credentials;
   enum step step;
-  uint32_t attempts;  /* of this step */
-  char *header; /* of every request after the first: the token */
+  uint32_t attempts; /* of this step */
+  char *header;      /* of every request after the first: the token */
   char url[1200];
   struct aws_keys keys;  /* while the region is asked for */
   char signed_with[160]; /* the id of the keys of `from` */
@@ -400,8 +400,8 @@ static void on_pause_over(evutil_socket_t fd, short events, void *ctx) {
   ask(ctx);
 }
 
-/* AWS_METADATA_SERVICE_NUM_ATTEMPTS is 1 unless set, because outside of EC2 nobody is there, and each attempt lasts for
- * its time-out. Whoever answers, though it be with an error of its own, is there. */
+/* AWS_METADATA_SERVICE_NUM_ATTEMPTS is 1 unless set, because outside of EC2 nobody is there, and each attempt
+ * lasts for its time-out. Whoever answers, though it be with an error of its own, is there. */
 static uint32_t attempts_max(const struct fetch *fetch, bool is_there) {
   const uint32_t configured = fetch->credentials->context.settings->imds_attempts;
 

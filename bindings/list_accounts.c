@@ -1,12 +1,13 @@
 /*
  * listAccounts, over Organizations, and over STS where that is refused.
  *
- * Organizations, JSON 1.1: AWS Organizations API Reference, "ListAccounts" (MaxResults 1 to 20) and "Account". Status is
- * its older field, which AWS retires in favour of State on 9 September 2026; State is read first. STS, Query and XML: AWS
- * Security Token Service API Reference, "GetCallerIdentity", version 2011-06-15.
+ * Organizations, JSON 1.1: AWS Organizations API Reference, "ListAccounts" (MaxResults 1 to 20) and
+ * "Account". Status is its older field, which AWS retires in favour of State on 9 September 2026; State is
+ * read first. STS, Query and XML: AWS Security Token Service API Reference, "GetCallerIdentity", version
+ * 2011-06-15.
  *
- * Most accounts cannot list their organization, or have none, and a script that goes through all accounts should work
- * there too: over the one that there is.
+ * Most accounts cannot list their organization, or have none, and a script that goes through all accounts
+ * should work there too: over the one that there is.
  */
 #include <string.h>
 

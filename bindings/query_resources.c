@@ -1,6 +1,6 @@
 /*
- * queryResources, over Cloud Control: AWS Cloud Control API Reference, "ListResources" (JSON 1.0, MaxResults 1 to 100)
- * and "ResourceDescription", whose Properties are a string of JSON.
+ * queryResources, over Cloud Control: AWS Cloud Control API Reference, "ListResources" (JSON 1.0, MaxResults
+ * 1 to 100) and "ResourceDescription", whose Properties are a string of JSON.
  */
 #include "bindings/host.h"
 

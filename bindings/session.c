@@ -1,13 +1,13 @@
 /*
  * One job's calls: their budgets, their deadlines, and the order in which they start and answer.
  *
- * A call moves one way through three lists: waiting, running, finished. Whatever ends it (its host function, AWS, its
- * timer, a refusal) only puts it into the last of them; one event of the session then gives the answers out, in that
- * order, and starts what waits. So no answer is ever given from within bindings_call(), no host function runs inside
- * another's callback, and a session may be freed from its own answer callback.
+ * A call moves one way through three lists: waiting, running, finished. Whatever ends it (its host function,
+ * AWS, its timer, a refusal) only puts it into the last of them; one event of the session then gives the
+ * answers out, in that order, and starts what waits. So no answer is ever given from within bindings_call(),
+ * no host function runs inside another's callback, and a session may be freed from its own answer callback.
  *
- * Items are turned into text as they come, so that a call never holds more than its answer, and the limit on its size
- * is exact.
+ * Items are turned into text as they come, so that a call never holds more than its answer, and the limit on
+ * its size is exact.
  */
 #include <assert.h>
 #include <errno.h>
@@ -28,8 +28,8 @@
 /* The AWS client keeps the deadline too, and can say what it was at; we end what it has not ended. */
 #define DEADLINE_GRACE_NS (100 * CLOCK_NS_PER_MS)
 #define AWS_TEXT_MAX 2000 /* bytes of a name or message that AWS gave */
-/* What a page may have on the wire, for an answer of some size: JSON in JSON doubles its quotes, and pages have more
- * members than we take. */
+/* What a page may have on the wire, for an answer of some size: JSON in JSON doubles its quotes, and pages
+ * have more members than we take. */
 #define PAGE_BYTES_MAX(answer_bytes) (2 * (answer_bytes) + (UINT64_C(64) << 10))
 
 struct bindings_session {
@@ -194,8 +194,9 @@ void binding_call_fail(struct binding_call *call, const char *name, const char *
   fail(call, name, message, NULL);
 }
 
-/* Where it is the job's time that is over, the script is stopped right now, and an error would only give it something
- * to do in the meantime, with an outcome of its own: the call stays without an answer, and nothing runs for it. */
+/* Where it is the job's time that is over, the script is stopped right now, and an error would only give it
+ * something to do in the meantime, with an outcome of its own: the call stays without an answer, and nothing
+ * runs for it. */
 static void fail_timeout(struct binding_call *call, const char *detail) {
   const struct bindings_session *session = call->session;
   if (call->deadline_ns == session->deadline_ns)
@@ -221,7 +222,8 @@ void binding_call_fail_as(struct binding_call *call, const struct aws_answer *an
   const char *message = answer->error_message ? answer->error_message : "";
   char text[64];
   /* Ours, and not that nobody spoke for a while, or that no connection could be made. */
-  if (strcmp(answer->error_name, "TimeoutError") == 0 && clock_monotonic_ns() >= call->deadline_ns - DEADLINE_GRACE_NS) {
+  if (strcmp(answer->error_name, "TimeoutError") == 0 &&
+      clock_monotonic_ns() >= call->deadline_ns - DEADLINE_GRACE_NS) {
     fail_timeout(call, message);
     return;
   }

@@ -47,7 +47,7 @@ struct binding_call {
 
   int64_t deadline_ns; /* from RUNNING on */
   struct event timer;
-  bool is_naming; /* it waits for the number of the account that the script named, in the list of account_names */
+  bool is_naming; /* it waits in account_names' list for the number of the account that the script named */
   TAILQ_ENTRY(binding_call) naming;
   char account_number[BINDING_ACCOUNT_DIGITS + 1]; /* that was found by name; "": none, or the own account */
 

@@ -1,8 +1,8 @@
 // Host functions: what a script calls and the broker does.
 //
-// A call leaves as JSON text and gives a promise; the answer comes back as JSON text while the engine waits, and is
-// settled from the event loop, one at a time, so that what follows one answer has run before the next is seen.
-// What an argument may be is the broker's to say; here only what JSON cannot carry is refused.
+// A call leaves as JSON text and gives a promise; the answer comes back as JSON text while the engine waits,
+// and is settled from the event loop, one at a time, so that what follows one answer has run before the next
+// is seen. What an argument may be is the broker's to say; here only what JSON cannot carry is refused.
 #include "engine/runtime.hh"
 
 #include <cmath>
@@ -56,8 +56,8 @@ std::string NotInJson(v8::Isolate *isolate, v8::Local<v8::Value> value) {
   return ToUtf8(isolate, value);
 }
 
-// The same for the arguments and the members of an argument: "argument 3 is NaN". Deeper is the broker's affair, which
-// takes no such values. Nothing: an exception is pending.
+// The same for the arguments and the members of an argument: "argument 3 is NaN". Deeper is the broker's
+// affair, which takes no such values. Nothing: an exception is pending.
 v8::Maybe<std::string> FindNotInJson(const v8::FunctionCallbackInfo<v8::Value> &info) {
   v8::Isolate *isolate = info.GetIsolate();
   v8::Local<v8::Context> context = isolate->GetCurrentContext();

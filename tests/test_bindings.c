@@ -1,6 +1,6 @@
 /*
- * Host functions above a scripted AWS: arguments, questions and items of each function, pages, budgets, ends. What AWS
- * itself is like (signatures, retries, credentials) is the matter of the tests of bindings/aws.h.
+ * Host functions above a scripted AWS: arguments, questions and items of each function, pages, budgets, ends.
+ * What AWS itself is like (signatures, retries, credentials) is the matter of the tests of bindings/aws.h.
  *
  * Bodies follow the AWS documents that the file of each function names.
  */
@@ -197,7 +197,8 @@ START_TEST(test_argument_errors_name_function_argument_value_and_both_forms) {
       {"queryResources", "[\"a\",\"\",\"\",1]", "TypeError",
        "queryResources: too many arguments: 4 instead of 3" RESOURCES_FORMS},
       {"queryResources", "[\"a\",{\"region\":\"us-east-1\"}]", "TypeError",
-       "queryResources: accountId: {\"region\":\"us-east-1\"} is not a string of 12 digits, or a name" RESOURCES_FORMS},
+       "queryResources: accountId: {\"region\":\"us-east-1\"} is not a string of 12 digits, or a "
+       "name" RESOURCES_FORMS},
       {"queryResources", "[{\"resourceType\":\"a\"},\"b\"]", "TypeError",
        "queryResources: resourceType: {\"resourceType\":\"a\"} is not a string" RESOURCES_FORMS},
       {"queryResources", "[{\"resourceType\":\"a\",\"regoin\":\"b\"}]", "TypeError",
@@ -486,10 +487,12 @@ START_TEST(test_query_resources_gives_properties_as_values) {
        "{\"ResourceDescriptions\":[{\"Identifier\":\"i-1\",\"Properties\":\"{\\\"InstanceId\\\":\\\"i-1\\\","
        "\\\"Big\\\":123456789012345678901234567890,\\\"P\\\":\\\"a/b\\\\n\\\",\\\"L\\\":[1.10,{}]}\"},"
        "{\"Identifier\":\"i-2\"}],\"TypeName\":\"AWS::EC2::Instance\"}");
-  answered("[{\"id\":\"i-1\",\"type\":\"AWS::EC2::Instance\",\"accountId\":\"111122223333\",\"region\":\"us-east-1\","
+  answered("[{\"id\":\"i-1\",\"type\":\"AWS::EC2::Instance\",\"accountId\":\"111122223333\",\"region\":\"us-"
+           "east-1\","
            "\"properties\":{\"InstanceId\":\"i-1\",\"Big\":123456789012345678901234567890,\"P\":\"a/"
            "b\\n\",\"L\":[1.10,{}]}},"
-           "{\"id\":\"i-2\",\"type\":\"AWS::EC2::Instance\",\"accountId\":\"111122223333\",\"region\":\"us-east-1\","
+           "{\"id\":\"i-2\",\"type\":\"AWS::EC2::Instance\",\"accountId\":\"111122223333\",\"region\":\"us-"
+           "east-1\","
            "\"properties\":null}]");
 }
 END_TEST
@@ -955,13 +958,14 @@ END_TEST
 
 #define NAMED(name) "[\"T\",\"" name "\"]"
 #define ACCOUNTS                                                                                             \
-  "{\"Accounts\":[{\"Id\":\"444400000001\",\"Name\":\"acct\"},{\"Id\":\"444400000002\",\"Name\":\"Team 2 & "     \
+  "{\"Accounts\":[{\"Id\":\"444400000001\",\"Name\":\"acct\"},{\"Id\":\"444400000002\",\"Name\":\"Team 2 & " \
   "co/x\"},{\"Id\":\"444400000003\",\"Name\":\"twice\"},{\"Id\":\"444400000004\",\"Name\":\"twice\"}]}"
 #define NO_RESOURCES "{\"ResourceDescriptions\":[]}"
 #define ONE_RESOURCE "{\"ResourceDescriptions\":[{\"Identifier\":\"i\"}]}"
 
 static void asked_for_accounts(size_t i, const char *text) {
-  asked(i, AWS_ORGANIZATIONS, "/", "application/x-amz-json-1.1", "AWSOrganizationsV20161128.ListAccounts", text);
+  asked(i, AWS_ORGANIZATIONS, "/", "application/x-amz-json-1.1", "AWSOrganizationsV20161128.ListAccounts",
+        text);
   ck_assert_ptr_null(scripted_aws_request(i)->asked.account);
   ck_assert_ptr_null(scripted_aws_request(i)->asked.region);
 }
@@ -974,12 +978,14 @@ static void asked_of_account(size_t i, const char *account) {
 START_TEST(test_an_account_may_be_given_by_its_name) {
   call("queryResources", NAMED("acct"));
   asked_for_accounts(0, "{\"MaxResults\":20}");
-  body(0, "{\"Accounts\":[{\"Id\":\"444400000009\",\"Name\":\"Acct\"},{\"Id\":\"444400000008\"}],\"NextToken\":\"t 1\"}");
+  body(0, "{\"Accounts\":[{\"Id\":\"444400000009\",\"Name\":\"Acct\"},{\"Id\":\"444400000008\"}],"
+          "\"NextToken\":\"t 1\"}");
   asked_for_accounts(1, "{\"MaxResults\":20,\"NextToken\":\"t 1\"}");
   body(1, ACCOUNTS);
   asked_of_account(2, "444400000001");
   body(2, ONE_RESOURCE);
-  answered("[{\"id\":\"i\",\"type\":\"T\",\"accountId\":\"444400000001\",\"region\":\"us-east-1\",\"properties\":null}]");
+  answered("[{\"id\":\"i\",\"type\":\"T\",\"accountId\":\"444400000001\",\"region\":\"us-east-1\","
+           "\"properties\":null}]");
   call("queryResources", NAMED("Team 2 & co/x")); /* the list is known now */
   asked_of_account(3, "444400000002");
   call("listRegions", "[\"Acct\"]");
@@ -990,12 +996,13 @@ END_TEST
 START_TEST(test_a_name_that_no_account_has_is_a_type_error) {
   call("queryResources", NAMED("ACCT"));
   body(0, ACCOUNTS);
-  failed("TypeError",
-         "queryResources: no account is named \"ACCT\" in the organization; give its 12 digits, its name, or 'self'");
+  failed("TypeError", "queryResources: no account is named \"ACCT\" in the organization; give its 12 digits, "
+                      "its name, or 'self'");
   call("queryResources", NAMED("twice"));
   turn();
-  failed("TypeError", "queryResources: 2 accounts are named \"twice\" in the organization, such as 444400000003 and "
-                      "444400000004; give the 12 digits");
+  failed("TypeError",
+         "queryResources: 2 accounts are named \"twice\" in the organization, such as 444400000003 and "
+         "444400000004; give the 12 digits");
   ck_assert_uint_eq(scripted_aws_count(), 1);
 }
 END_TEST
@@ -1034,11 +1041,16 @@ static const struct {
   int status;
   const char *body;
 } cannot_be_asked[] = {
-    {"AccessDeniedException", 400, NULL}, {"AWSOrganizationsNotInUseException", 400, NULL},
-    {"UnknownOperationException", 400, NULL}, {"AnswerError", 403, NULL},
-    {"NetworkError", 0, NULL}, {"TimeoutError", 0, NULL},
-    {"ResourceNotFound", 404, NULL}, {"InternalFailure", 501, NULL},
-    {NULL, 200, "<html>"}, {NULL, 200, "{}"},
+    {"AccessDeniedException", 400, NULL},
+    {"AWSOrganizationsNotInUseException", 400, NULL},
+    {"UnknownOperationException", 400, NULL},
+    {"AnswerError", 403, NULL},
+    {"NetworkError", 0, NULL},
+    {"TimeoutError", 0, NULL},
+    {"ResourceNotFound", 404, NULL},
+    {"InternalFailure", 501, NULL},
+    {NULL, 200, "<html>"},
+    {NULL, 200, "{}"},
     {NULL, 200, "{\"Accounts\":[{\"Id\":\"12\",\"Name\":\"acct\"}]}"},
 };
 #define CANNOT_BE_ASKED_COUNT (sizeof cannot_be_asked / sizeof cannot_be_asked[0])
@@ -1058,12 +1070,17 @@ START_TEST(test_without_anybody_to_ask_and_a_role_a_name_is_the_own_account) {
     ck_assert_msg(scripted_aws_count() == 2, "case %zu: %s", i, answer_count ? last_json() : "no answer");
     asked_of_account(1, NULL);
     body(1, ONE_RESOURCE); /* the own number is not known either */
-    answered("[{\"id\":\"i\",\"type\":\"T\",\"accountId\":\"acct\",\"region\":\"us-east-1\",\"properties\":null}]");
+    answered("[{\"id\":\"i\",\"type\":\"T\",\"accountId\":\"acct\",\"region\":\"us-east-1\",\"properties\":"
+             "null}]");
     call("queryResources", NAMED("other"));
     asked_of_account(2, NULL); /* not looked up again */
-    give(2, &(struct aws_answer){.ok = true, .body = ONE_RESOURCE, .body_len = strlen(ONE_RESOURCE),
-                                 .status = 200, .account = "111122223333"});
-    answered("[{\"id\":\"i\",\"type\":\"T\",\"accountId\":\"111122223333\",\"region\":\"us-east-1\",\"properties\":null}]");
+    give(2, &(struct aws_answer){.ok = true,
+                                 .body = ONE_RESOURCE,
+                                 .body_len = strlen(ONE_RESOURCE),
+                                 .status = 200,
+                                 .account = "111122223333"});
+    answered("[{\"id\":\"i\",\"type\":\"T\",\"accountId\":\"111122223333\",\"region\":\"us-east-1\","
+             "\"properties\":null}]");
     end();
   }
 }
@@ -1078,8 +1095,10 @@ START_TEST(test_without_anybody_to_ask_but_with_a_role_a_name_is_refused) {
     answer_look_up(i);
     turn();
     failed(cannot_be_asked[i].body ? "AnswerError" : cannot_be_asked[i].error_name,
-           "queryResources: the account \"acct\" could not be looked up by its name: Organizations ListAccounts: ");
-    if (!cannot_be_asked[i].body) failed(cannot_be_asked[i].error_name, ": as it says; give its 12 digits, or 'self'");
+           "queryResources: the account \"acct\" could not be looked up by its name: Organizations "
+           "ListAccounts: ");
+    if (!cannot_be_asked[i].body)
+      failed(cannot_be_asked[i].error_name, ": as it says; give its 12 digits, or 'self'");
     ck_assert_uint_eq(scripted_aws_count(), 1);
     end();
   }

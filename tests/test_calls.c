@@ -203,15 +203,18 @@ END_TEST
 
 START_TEST(numbers_and_dates_that_json_would_make_null_reject) {
   RUN("const r = [], no = new Date('no date');\n"
-      "for (const args of [['a', 0, NaN], [-Infinity], [no], [{a: 1, startTime: no}], [1, {limit: Infinity}],\n"
+      "for (const args of [['a', 0, NaN], [-Infinity], [no], [{a: 1, startTime: no}], [1, {limit: "
+      "Infinity}],\n"
       "                    [[1, NaN]]])\n"
       "  await queryResources(...args).catch(e => r.push(e instanceof TypeError, e.message));\n"
       "r",
       NULL);
-  expect("[true,\"queryResources: argument 3 is NaN, which has no JSON\",true,\"queryResources: argument 1 is "
-         "-Infinity, which has no JSON\",true,\"queryResources: argument 1 is an invalid Date, which has no "
-         "JSON\",true,\"queryResources: startTime is an invalid Date, which has no JSON\",true,\"queryResources: limit "
-         "is Infinity, which has no JSON\",true,\"queryResources: 1 is NaN, which has no JSON\"]");
+  expect(
+      "[true,\"queryResources: argument 3 is NaN, which has no JSON\",true,\"queryResources: argument 1 is "
+      "-Infinity, which has no JSON\",true,\"queryResources: argument 1 is an invalid Date, which has no "
+      "JSON\",true,\"queryResources: startTime is an invalid Date, which has no "
+      "JSON\",true,\"queryResources: limit "
+      "is Infinity, which has no JSON\",true,\"queryResources: 1 is NaN, which has no JSON\"]");
   ck_assert_uint_eq(call_count, 0);
   RUN("try { await queryResources({get a() { throw new Error('mine') }}) } catch (e) { e.message }", NULL);
   expect("mine");

@@ -1068,9 +1068,10 @@ START_TEST(another_account_without_a_role_to_assume_is_an_error) {
   request.account = "444400000001";
   client_call(&client, &request, &call);
   ck_assert_str_eq(call.error_name, "CredentialsError");
-  ck_assert_str_eq(call.error_message,
-                   "account 444400000001 is not the caller's own (111122223333); set aws_assume_role to the name "
-                   "of a role that may be assumed there");
+  ck_assert_str_eq(
+      call.error_message,
+      "account 444400000001 is not the caller's own (111122223333); set aws_assume_role to the name "
+      "of a role that may be assumed there");
   call_clear(&call);
 }
 END_TEST
@@ -1115,11 +1116,12 @@ START_TEST(nobody_asks_for_the_own_account_where_it_is_not_wanted) {
 END_TEST
 
 START_TEST(an_own_account_that_sts_does_not_tell_fails_and_holds_up_nothing) {
-  static const char *const kinds[] = {"hang", "garbage", "error\", \"code\": \"AccessDenied\", \"status\": 403, \"x\": \""};
+  static const char *const kinds[] = {"hang", "garbage",
+                                      "error\", \"code\": \"AccessDenied\", \"status\": 403, \"x\": \""};
   char account[16], faults[200];
 
-  snprintf(faults, sizeof(faults), "[{\"match\": {\"operation\": \"GetCallerIdentity\"}, \"do\": {\"kind\": \"%s\"}}]",
-           kinds[_i]);
+  snprintf(faults, sizeof(faults),
+           "[{\"match\": {\"operation\": \"GetCallerIdentity\"}, \"do\": {\"kind\": \"%s\"}}]", kinds[_i]);
   fake_aws_tell(&fake, "POST", "faults", faults);
   ask_trail_twice(true, "", account);
   ck_assert_str_eq(account, "");

@@ -243,8 +243,8 @@ static int open_channels(struct spawn_child *child, int sockets[2], int report[2
   return 0;
 }
 
-/* When the machine runs out of memory, an executor is to go before its broker. Best effort, and from here: before exec
- * the child is as undumpable as the broker, so that its files in /proc are not its own. */
+/* When the machine runs out of memory, an executor is to go before its broker. Best effort, and from here:
+ * before exec the child is as undumpable as the broker, so that its files in /proc are not its own. */
 static void volunteer_for_oom(pid_t pid) {
   char path[64];
   int fd;
