@@ -38,7 +38,7 @@ static int run(const struct cli *cli, const struct script *script) {
   if (rc == -EINTR) return CLI_INTERRUPTED;
   if (rc) {
     cli_error("%s", *error ? error : strerror(-rc));
-    return CLI_UNAVAILABLE;
+    return rc == -EINVAL ? CLI_USAGE : CLI_UNAVAILABLE;
   }
   int status = print(cli, script, &result);
   if (result.status == ISOQ_STATUS_CANCELLED)

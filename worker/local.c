@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "bindings/bindings.h"
 #include "config/config.h"
@@ -105,6 +106,7 @@ static int make_parts(struct local *local, const struct config *config,
   pool.spare_executors = 0;
   if (local->job->functions != 0 && (local->job->replay == NULL || local->job->replay->live))
     r = bindings_new(local->base, &bindings, &local->bindings, local->error, local->error_size);
+  if (local->bindings != NULL) prctl(PR_SET_DUMPABLE, 0); /* as in worker.c: it holds credentials */
   pool.bindings = local->bindings;
   return r < 0 ? r : pool_new(local->base, &pool, callbacks, &local->pool, local->error, local->error_size);
 }

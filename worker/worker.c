@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/queue.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -632,6 +633,9 @@ static int worker_make_parts(struct worker *w) {
   if (w->limits.functions_allowed != 0 &&
       bindings_new(w->base, &bindings_options, &w->bindings, error, sizeof(error)) < 0)
     return refuse_to_start(error);
+  /* It holds credentials: no core of it, and no other process of its user reads its memory. What it starts has a flag
+   * of its own from exec on. */
+  if (w->bindings != NULL) prctl(PR_SET_DUMPABLE, 0);
   pool_options.bindings = w->bindings;
   if (pool_new(w->base, &pool_options, &pool_callbacks, &w->pool, error, sizeof(error)) < 0)
     return refuse_to_start(error);

@@ -222,9 +222,12 @@ def job_cannot_read_environment_files_or_metadata(s):
     # Arguments that look like addresses stay arguments.
     for call in ("queryResources('AWS::EC2::Instance', undefined, '169.254.169.254/')",
                  "queryCloudWatchLogEvents({logGroupName: '/app/web', region: 'x@127.0.0.1:1'})",
-                 "queryResources({resourceType: 'AWS::EC2::Instance', accountId: '1@evil'})"):
+                 "queryResources({resourceType: 'AWS::EC2::Instance', accountId: 'arn:aws:iam::1@evil:role/x'})"):
         same(call, s.rejection(call, environment=environment)['name'], 'TypeError')
     same('requests', s.fake.count('total/requests'), 0)
+    call = "queryResources({resourceType: 'AWS::EC2::Instance', accountId: '../1@evil/'})"  # may be a name, and is compared
+    same(call, s.rejection(call, environment=environment)['name'], 'TypeError')
+    same('requests', s.fake.count('total/requests'), requests(s, 'organizations.ListAccounts'))
 
 
 @case
