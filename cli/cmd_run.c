@@ -3,6 +3,7 @@
  * so that a script that works here works there; and it is printed from its JSON, as isoq result prints it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "cli/print.h"
 #include "cli/script.h"
 #include "queue/result.h"
+#include "worker/inspect.h"
 #include "worker/local.h"
 
 static int print(const struct cli *cli, const struct script *script, const struct job_result *result) {
@@ -30,11 +32,42 @@ static int print(const struct cli *cli, const struct script *script, const struc
   return status;
 }
 
+static void say_where(void *ctx, const char *url) {
+  (void)ctx;
+  fprintf(
+      stderr,
+      "Debugger listening on %s\n"
+      "Open chrome://inspect, or devtools://devtools/bundled/js_app.html?experiments=true&v8only=true&ws=%s\n"
+      "The script waits for it, and has no time limit.\n",
+      url, url + strlen("ws://"));
+}
+
+/* CLI_OK, or CLI_USAGE after a message. */
+static int inspect_options(const struct cli *cli, struct local_options *options) {
+  const char *value = cli->args.value[OPTION_INSPECT];
+  char *end;
+  unsigned long port = INSPECT_PORT;
+
+  if (value == NULL) return CLI_OK;
+  if (*value != '\0') {
+    port = strtoul(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end != '\0' || port > 65535) {
+      cli_error("--inspect: \"%s\" is no port; 0 (any that is free) to 65535, as in --inspect=%d", value,
+                INSPECT_PORT);
+      return CLI_USAGE;
+    }
+  }
+  *options = (struct local_options){.inspect = true, .inspect_port = (uint16_t)port, .listening = say_where};
+  return CLI_OK;
+}
+
 static int run(const struct cli *cli, const struct script *script) {
+  struct local_options options = {0};
   char error[CONFIG_ERROR_SIZE] = "";
   struct job_result result = {0};
 
-  int rc = local_run(&cli->config, script->job, &result, error, sizeof error);
+  if (inspect_options(cli, &options) != CLI_OK) return CLI_USAGE;
+  int rc = local_run(&cli->config, script->job, &options, &result, error, sizeof error);
   if (rc == -EINTR) return CLI_INTERRUPTED;
   if (rc) {
     cli_error("%s", *error ? error : strerror(-rc));

@@ -23,7 +23,8 @@ const struct command commands[] = {
      .bit = RUN,
      .max_operands = 1,
      .operand = "FILE",
-     .usage = "run [FILE|-] [-e CODE] [--input JSON] [--timeout MS] [--memory MB] [--json]",
+     .usage =
+         "run [FILE|-] [-e CODE] [--input JSON] [--timeout MS] [--memory MB] [--inspect[=PORT]] [--json]",
      .summary = "run a script here, as a worker would; no Redis needed",
      .about =
          "Runs the JavaScript in FILE, on standard input (-, or no FILE), or in -e CODE, in the same sandbox "

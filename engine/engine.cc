@@ -16,6 +16,7 @@
 #include <mutex>
 
 #include "engine/allocator.hh"
+#include "engine/inspector.hh"
 #include "engine/platform.hh"
 #include "engine/runtime.hh"
 #include "engine/v8_compat.hh"
@@ -256,8 +257,14 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
   v8::Local<v8::String> code;
   runtime->platform->pages().StartJob(runtime->budget);
   WatchdogStart(isolate, runtime->config, runtime->host);
+  std::unique_ptr<Inspector> inspector;
+  if (job.inspect.data != nullptr)
+    inspector = std::make_unique<Inspector>(runtime, std::string(job.inspect.data, job.inspect.len));
+  runtime->inspector = inspector.get();
   std::unique_ptr<Evaluation> evaluation;
-  if (Prepare(runtime, job, &code)) evaluation = Evaluate(runtime, code);
+  bool prepared = Prepare(runtime, job, &code);
+  if (prepared && inspector != nullptr) inspector->WaitForClient();
+  if (prepared && WatchdogReason() == ISOQ_STATUS_OK) evaluation = Evaluate(runtime, code);
   if (evaluation != nullptr && WatchdogReason() == ISOQ_STATUS_OK) RunLoop(runtime, evaluation.get());
   runtime->out->execution_time_ms = WatchdogElapsedMs();
   runtime->out->cpu_time_ms = WatchdogCpuMs();
@@ -266,9 +273,14 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
     ReportStop(runtime, reason);
   else if (IsUncaughtRefusal(runtime))
     ReportStop(runtime, ISOQ_STATUS_OOM);
+  else if (inspector != nullptr && runtime->out->status == ISOQ_STATUS_ERROR &&
+           runtime->out->error.name == nullptr)
+    SetFailure(runtime->out, ISOQ_STATUS_CANCELLED, "CancelledError", "stopped by the debugger");
   WatchdogStop();
   isolate->CancelTerminateExecution(); // the parts below must be able to clean up
   evaluation.reset();
+  runtime->inspector = nullptr;
+  inspector.reset();
   KeepCodeCaches(runtime);
   runtime->SampleMemory();
   runtime->out->peak_memory_bytes = runtime->budget->peak_bytes();
@@ -402,6 +414,9 @@ int engine_run(const struct engine_job *job, const struct runtime_config *config
                const struct engine_host *host, struct execution_result *out) {
   if (job == nullptr || job->code.data == nullptr || host == nullptr || host->console == nullptr ||
       out == nullptr || !engine_is_initialized())
+    return -EINVAL;
+  if (job->inspect.data != nullptr &&
+      (host->inspect_out == nullptr || host->inspect_pending == nullptr || host->wait == nullptr))
     return -EINVAL;
   runtime_config effective = config != nullptr ? *config : runtime_config_default();
   *out = {};

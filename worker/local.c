@@ -13,6 +13,8 @@
 #include "config/config.h"
 #include "queue/job.h"
 #include "queue/result.h"
+#include "worker/executor.h"
+#include "worker/inspect.h"
 #include "worker/pool.h"
 #include "worker/settings.h"
 
@@ -20,6 +22,8 @@ struct local {
   struct event_base *base;
   struct pool *pool;
   const struct job *job;
+  const struct local_options *options; /* may be NULL */
+  struct inspect_server *server;       /* NULL: no debugger, or not yet */
   struct job_result *out;
   bool finished, failed, interrupted;
   char *error;
@@ -47,6 +51,48 @@ static void on_trouble(void *ctx, const char *why, int64_t retry_ms) {
   snprintf(local->error, local->error_size, "%s", why);
   local->failed = true;
   stop(local);
+}
+
+/* ---- the debugger, between its server and the executor ---- */
+
+static void on_debugger_message(void *ctx, const char *text, size_t len) {
+  struct local *local = ctx;
+
+  pool_inspect(local->pool, text, len); /* where the job is over, nobody waits for an answer */
+}
+
+static void on_debugger_attached(void *ctx) {
+  (void)ctx;
+}
+
+static void on_debugger_detached(void *ctx) {
+  struct local *local = ctx;
+
+  pool_inspect(local->pool, "", 0);
+}
+
+/* The job waits. Only from here on is the port open. */
+static void on_started(void *ctx, const struct job *job) {
+  struct local *local = ctx;
+  const struct inspect_callbacks callbacks = {.ctx = local,
+                                              .message = on_debugger_message,
+                                              .attached = on_debugger_attached,
+                                              .detached = on_debugger_detached};
+
+  if (inspect_server_new(local->base, local->options->inspect_port, job->id, &callbacks, &local->server,
+                         local->error, local->error_size) < 0) {
+    local->failed = true;
+    stop(local);
+    return;
+  }
+  local->options->listening(local->options->ctx, inspect_server_url(local->server));
+}
+
+static void on_executor_message(void *ctx, const char *text, size_t len) {
+  struct local *local = ctx;
+
+  if (local->server != NULL)
+    inspect_server_send(local->server, text, len); /* else nobody is attached any more */
 }
 
 static void on_signal(evutil_socket_t signal, short what, void *ctx) {
@@ -85,9 +131,11 @@ static int run(struct local *local, struct job *job) {
   return r;
 }
 
-int local_run(const struct config *config, struct job *job, struct job_result *out, char *error,
-              size_t error_size) {
-  struct local local = {.job = job, .error = error, .error_size = error_size};
+int local_run(const struct config *config, struct job *job, const struct local_options *local_options,
+              struct job_result *out, char *error, size_t error_size) {
+  struct local local = {.job = job, .options = local_options, .error = error, .error_size = error_size};
+  const struct executor_inspect inspect = {
+      .ctx = &local, .started = on_started, .message = on_executor_message};
   const struct pool_callbacks callbacks = {.ctx = &local, .done = on_done, .trouble = on_trouble};
   struct job_result result = {0};
   struct pool_options options;
@@ -102,6 +150,7 @@ int local_run(const struct config *config, struct job *job, struct job_result *o
   if (r < 0) return r;
   settings_pool(config, &options);
   options.executors = 1;
+  if (local_options != NULL && local_options->inspect) options.inspect = &inspect;
   local.out = &result;
   local.base = event_base_new();
   if (local.base == NULL) {
@@ -111,6 +160,8 @@ int local_run(const struct config *config, struct job *job, struct job_result *o
   r = pool_new(local.base, &options, &callbacks, &local.pool, error, error_size);
   if (r == 0) {
     r = run(&local, job);
+    inspect_server_free(local.server);
+    local.server = NULL;
     pool_take_back(local.pool, keep_job, NULL);
     pool_free(local.pool);
   }
