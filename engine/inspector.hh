@@ -56,7 +56,7 @@ private:
   void flushProtocolNotifications() override {}
 
   void Dispatch(const std::string &message);
-  bool Refuse(const std::string &message);
+  bool AnswerForProfiler(const std::string &message);
   void ClientHasGone();
   void Wait();
   bool Send(v8_inspector::StringView message);

@@ -29,6 +29,7 @@
 #include "worker/clock.h"
 
 #define GOODBYE_MS 1000
+#define CLOSE_S 2 /* a client that does not answer is gone then */
 #define BODY_MAX 4096u
 #define HEADER_MAX 512u
 #define READ_BYTES 65536u
@@ -58,7 +59,9 @@ struct inspect_server {
   bool ending; /* no callback any more */
   STAILQ_HEAD(, message) outgoing;
   size_t outgoing_bytes;
-  bool overrun; /* the client does not read */
+  enum lws_close_status close_status; /* 0, or the client shall go once it has what is in `outgoing` */
+  const char *close_why;
+  bool close_due;
   char *incoming;
   size_t incoming_len, incoming_capacity;
 };
@@ -222,21 +225,45 @@ static void forget_messages(struct inspect_server *server) {
     free(message);
   }
   server->outgoing_bytes = 0;
-  server->overrun = false;
+}
+
+static void forget_incoming(struct inspect_server *server) {
   free(server->incoming);
   server->incoming = NULL;
   server->incoming_len = server->incoming_capacity = 0;
 }
 
-static int close_with(struct lws *wsi, enum lws_close_status status, const char *why) {
-  lws_close_reason(wsi, status, (unsigned char *)(uintptr_t)why, strlen(why));
-  return -1;
+/*
+ * The client is told why, answers, and is gone; or time runs out. Not by returning -1 from a callback: on a libuv
+ * loop, some builds of libwebsockets then close the socket before the close frame is sent.
+ */
+static void close_client(struct inspect_server *server, enum lws_close_status status, const char *why) {
+  if (server->close_status != 0) return;
+  server->close_status = status;
+  server->close_why = why;
+  lws_set_timeout(server->client, PENDING_TIMEOUT_CLOSE_ACK, CLOSE_S);
+  lws_callback_on_writable(server->client);
+  event_active(server->timer, EV_TIMEOUT, 0);
+}
+
+static void turn_away(struct inspect_server *server, enum lws_close_status status, const char *why) {
+  forget_messages(server);
+  close_client(server, status, why);
+}
+
+/* From outside of its callbacks, once all that waited is sent. */
+static void send_close(struct inspect_server *server) {
+  lws_close_reason(server->client, server->close_status, (unsigned char *)(uintptr_t)server->close_why,
+                   strlen(server->close_why));
+  server->close_due = false;
+  lws_set_timeout(server->client, PENDING_TIMEOUT_CLOSE_ACK, LWS_TO_KILL_SYNC);
 }
 
 static int on_established(struct inspect_server *server, struct lws *wsi) {
-  if (server->ending || server->client != NULL)
-    return close_with(wsi, LWS_CLOSE_STATUS_POLICY_VIOLATION, "another debugger is attached");
+  if (server->ending || server->client != NULL) return -1; /* two that came at the same time */
   server->client = wsi;
+  server->close_status = (enum lws_close_status)0;
+  server->close_due = false;
   server->callbacks.attached(server->callbacks.ctx);
   return 0;
 }
@@ -244,7 +271,9 @@ static int on_established(struct inspect_server *server, struct lws *wsi) {
 static void on_closed(struct inspect_server *server, struct lws *wsi) {
   if (server->client != wsi) return;
   server->client = NULL;
+  server->close_due = false;
   forget_messages(server);
+  forget_incoming(server);
   if (!server->ending) server->callbacks.detached(server->callbacks.ctx);
 }
 
@@ -265,21 +294,22 @@ static bool keep_incoming(struct inspect_server *server, const void *data, size_
 static int on_receive(struct inspect_server *server, struct lws *wsi, const void *data, size_t len) {
   size_t left = lws_remaining_packet_payload(wsi);
 
-  if (server->client != wsi || server->ending) return 0;
-  if (lws_frame_is_binary(wsi)) return close_with(wsi, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE, "text only");
+  if (server->client != wsi || server->close_status != 0) return 0;
+  if (lws_frame_is_binary(wsi)) {
+    turn_away(server, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE, "text only");
+    return 0;
+  }
   if (len > INSPECT_MESSAGE_MAX || left > INSPECT_MESSAGE_MAX ||
-      server->incoming_len + len + left > INSPECT_MESSAGE_MAX)
-    return close_with(wsi, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "a message may have 32 MiB");
+      server->incoming_len + len + left > INSPECT_MESSAGE_MAX) {
+    turn_away(server, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "a message may have 32 MiB");
+    return 0;
+  }
   if (!keep_incoming(server, data, len)) return -1;
   if (left > 0 || !lws_is_final_fragment(wsi)) return 0;
   if (server->incoming_len > 0)
     server->callbacks.message(server->callbacks.ctx, server->incoming, server->incoming_len);
   server->incoming_len = 0;
-  if (server->incoming_capacity > READ_BYTES) {
-    free(server->incoming);
-    server->incoming = NULL;
-    server->incoming_capacity = 0;
-  }
+  if (server->incoming_capacity > READ_BYTES) forget_incoming(server);
   return 0;
 }
 
@@ -288,16 +318,16 @@ static int on_writable(struct inspect_server *server, struct lws *wsi) {
   int r;
 
   if (server->client != wsi) return 0;
-  if (server->overrun)
-    return close_with(wsi, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too slow: it does not read");
-  if (message == NULL)
-    return server->ending ? close_with(wsi, LWS_CLOSE_STATUS_GOINGAWAY, "the job is over") : 0;
+  if (message == NULL) {
+    server->close_due = server->close_status != 0;
+    return 0;
+  }
   STAILQ_REMOVE_HEAD(&server->outgoing, entry);
   server->outgoing_bytes -= message->len;
   r = lws_write(wsi, message->data + LWS_PRE, message->len, LWS_WRITE_TEXT);
   free(message);
   if (r < 0) return -1;
-  if (server->ending || !STAILQ_EMPTY(&server->outgoing)) lws_callback_on_writable(wsi);
+  if (server->close_status != 0 || !STAILQ_EMPTY(&server->outgoing)) lws_callback_on_writable(wsi);
   return 0;
 }
 
@@ -318,10 +348,17 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 
 /* ---- the loop in the loop ---- */
 
+static void run_once(struct inspect_server *server) {
+  uv_run(&server->loop, UV_RUN_NOWAIT);
+  if (!server->close_due) return;
+  send_close(server);
+  uv_run(&server->loop, UV_RUN_NOWAIT);
+}
+
 static void turn(struct inspect_server *server) {
   int timeout_ms;
 
-  uv_run(&server->loop, UV_RUN_NOWAIT);
+  run_once(server);
   timeout_ms = uv_backend_timeout(&server->loop);
   if (timeout_ms < 0) {
     event_del(server->timer);
@@ -337,16 +374,16 @@ static void on_turn(evutil_socket_t fd, short what, void *ctx) {
   turn(ctx);
 }
 
-/* Turns it, waiting, until `*until` is NULL; for `ms` at most. */
+/* Turns it, waiting, until `*until` is NULL or nothing is left to wait for; for `ms` at most. */
 static void turn_until_gone(struct inspect_server *server, void *const volatile *until, int64_t ms) {
   int64_t deadline = clock_monotonic_ns() + ms * CLOCK_NS_PER_MS;
 
-  while (uv_run(&server->loop, UV_RUN_NOWAIT), *until != NULL) {
+  while (run_once(server), *until != NULL) {
     struct pollfd fd = {.fd = uv_backend_fd(&server->loop), .events = POLLIN};
     int64_t left_ms = (deadline - clock_monotonic_ns()) / CLOCK_NS_PER_MS;
     int timeout_ms = uv_backend_timeout(&server->loop);
 
-    if (left_ms <= 0) return;
+    if (left_ms <= 0 || !uv_loop_alive(&server->loop)) return;
     poll(&fd, 1, timeout_ms >= 0 && timeout_ms < left_ms ? timeout_ms : (int)left_ms);
   }
 }
@@ -473,18 +510,15 @@ int inspect_server_send(struct inspect_server *server, const char *text, size_t 
   struct message *message;
 
   if (server->client == NULL) return -ENOTCONN;
-  if (server->overrun) return 0;
+  if (server->close_status != 0) return 0;
   message = malloc(sizeof(*message) + LWS_PRE + len);
   if (message == NULL) return -ENOMEM;
   message->len = len;
   memcpy(message->data + LWS_PRE, text, len);
   STAILQ_INSERT_TAIL(&server->outgoing, message, entry);
   server->outgoing_bytes += len;
-  if (server->outgoing_bytes > UNREAD_MAX) {
-    forget_messages(server);
-    server->overrun = true;
-    lws_set_timeout(server->client, PENDING_TIMEOUT_CLOSE_SEND, 1);
-  }
+  if (server->outgoing_bytes > UNREAD_MAX)
+    turn_away(server, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too slow: it does not read");
   lws_callback_on_writable(server->client);
   event_active(server->timer, EV_TIMEOUT, 0);
   return 0;
@@ -495,25 +529,30 @@ static void close_handle(uv_handle_t *handle, void *ctx) {
   if (!uv_is_closing(handle)) uv_close(handle, NULL);
 }
 
+/* In steps, as libwebsockets wants it on a loop that is not its own: its handles close, and then the rest goes. */
+static void end_lws(struct inspect_server *server) {
+  for (int step = 0; step < 2 && server->context != NULL; step++) {
+    lws_context_destroy(server->context);
+    turn_until_gone(server, (void *const volatile *)&server->context, GOODBYE_MS);
+  }
+  if (!server->has_loop) return;
+  uv_walk(&server->loop, close_handle, NULL);
+  uv_run(&server->loop, UV_RUN_NOWAIT);
+  uv_loop_close(&server->loop);
+}
+
 void inspect_server_free(struct inspect_server *server) {
   if (server == NULL) return;
   server->ending = true;
   if (server->listener != NULL) evconnlistener_free(server->listener);
   if (server->client != NULL) {
-    lws_callback_on_writable(server->client);
+    close_client(server, LWS_CLOSE_STATUS_GOINGAWAY, "the job is over");
     turn_until_gone(server, (void *const volatile *)&server->client, GOODBYE_MS);
   }
   if (server->readable != NULL) event_free(server->readable);
   if (server->timer != NULL) event_free(server->timer);
-  if (server->context != NULL) {
-    lws_context_destroy(server->context);
-    turn_until_gone(server, (void *const volatile *)&server->context, GOODBYE_MS);
-  }
-  if (server->has_loop) {
-    uv_walk(&server->loop, close_handle, NULL);
-    uv_run(&server->loop, UV_RUN_NOWAIT);
-    uv_loop_close(&server->loop);
-  }
+  end_lws(server);
   forget_messages(server);
+  forget_incoming(server);
   free(server);
 }
