@@ -302,7 +302,7 @@ static bool executor_admits(struct executor *e, const struct wire_header *header
   else if (e->state != EXECUTOR_SPAWNING && has_verdict(e))
     executor_breach(e, "a %s message after the end of the job", name);
   else if (header->type == WIRE_INSPECT_OUT && e->options.inspect == NULL)
-    executor_breach(e, "a %s message of a job that is not inspected", name);
+    executor_breach(e, "an %s message of a job that is not inspected", name);
   else if (header->job != job)
     executor_breach(e, "a %s message for job number %u, not %u", name, header->job, job);
   else if (header->length > longest(e, header->type))

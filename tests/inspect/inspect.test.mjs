@@ -1,8 +1,12 @@
 // isoq run --inspect, seen by DevTools clients that nobody here wrote: chrome-remote-interface and `node inspect`.
 import assert from 'node:assert/strict';
 import {spawn} from 'node:child_process';
+import {existsSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import net from 'node:net';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
 import {test} from 'node:test';
+import CDP from 'chrome-remote-interface';
 import {Client, line, raw, Run, until, within} from './isoq.mjs';
 
 const total = `const list = [1, 2, 3];
@@ -134,7 +138,8 @@ inspected('a WebAssembly loop can be paused',
     await client.start();
     await client.send('Debugger.resume');
     const paused = await client.go('pause');
-    assert.ok(paused.callFrames[0].url.startsWith('wasm://'), paused.callFrames[0].url);
+    await client.event('Debugger.scriptParsed', ({url, scriptId}) =>
+      url.startsWith('wasm://') && scriptId === paused.callFrames[0].location.scriptId);
     run.child.kill('SIGINT');
     assert.equal(await run.ended(), 130);
   });
@@ -149,16 +154,18 @@ inspected('when the client leaves in a pause, the script goes on to its end', to
   assert.equal(run.stdout, 'the sum is 6 { values: [ 1, 2, 3 ] }\n12\n');
 });
 
-inspected('when the client leaves in the middle of its own expression, the script goes on', total, [], async (run) => {
-  const client = await Client.attach(run);
-  await client.start();
-  // The answer never comes: the expression has stopped at a breakpoint of its own.
-  client.cdp.send('Runtime.evaluate', {expression: 'debugger; 1'}, () => {});
-  await client.event('Debugger.paused', ({callFrames}) => callFrames[0].url === '');
-  await client.close();
-  assert.equal(await run.ended(), 0);
-  assert.equal(run.stdout, 'the sum is 6 { values: [ 1, 2, 3 ] }\n12\n');
-});
+inspected('when the client leaves in the middle of its own expression, the script goes on',
+  'const timer = setInterval(() => {}, 1000);\n"idle"\n', [], async (run) => {
+    const client = await Client.attach(run);
+    await client.start();
+    await client.send('Debugger.resume');
+    // The answer never comes: the expression stops in the middle.
+    client.cdp.send('Runtime.evaluate', {expression: 'clearInterval(timer);\ndebugger; 1'}, () => {});
+    assert.equal(line(await client.event('Debugger.paused')), 2);
+    await client.close();
+    assert.equal(await run.ended(), 0);
+    assert.equal(run.stdout, 'idle\n');
+  });
 
 inspected('one client leaves before the start, and the next one starts the script', total, [], async (run) => {
   const first = await Client.attach(run);
@@ -396,7 +403,7 @@ inspected('node inspect sets a breakpoint, steps, reads a variable, and lets the
   await until(() => /Break on start|job\.js:1/.test(said), `the first line, in: ${said}`);
   await ask("sb('job.js', 5)", /5|Warning/);
   await ask('cont', /break in job\.js:5/);
-  await ask('next', /break in job\.js:4/);
+  await ask('next', /> 4 /);
   await ask('exec sum + values.length', /\b4\b/);
   await ask("clearBreakpoint('job.js', 5)", /debug> /);
   debug.stdin.write('cont\n');
@@ -405,3 +412,55 @@ inspected('node inspect sets a breakpoint, steps, reads a variable, and lets the
   debug.kill();
   await within(closed, 'the end of node inspect');
 });
+
+// The front-end of DevTools itself, as Chromium serves it, in a page of a headless Chromium.
+const browsers = ['chromium', 'chromium-browser', 'google-chrome'];
+const browser = process.env.PATH.split(':').flatMap((folder) => browsers.map((name) => join(folder, name)))
+  .find((file) => existsSync(file));
+
+test('the DevTools page of Chromium shows the script, pauses, steps, and lets it end',
+  {skip: browser ? false : 'no Chromium is installed'}, async (t) => {
+    const run = new Run(total, '--inspect=0');
+    t.after(() => run.stop());
+    await run.listening();
+    const folder = mkdtempSync(join(tmpdir(), 'isoq-chromium-'));
+    const child = spawn(browser, ['--headless=new', '--no-sandbox', '--disable-gpu', '--remote-debugging-port=0',
+      `--user-data-dir=${folder}`], {stdio: 'ignore', detached: true});
+    const closed = new Promise((resolve) => child.on('close', resolve));
+    t.after(async () => {
+      process.kill(-child.pid, 'SIGKILL'); // its group, which is all of this Chromium
+      await closed;
+      rmSync(folder, {recursive: true, force: true, maxRetries: 10});
+    });
+    const port = Number(await until(() => {
+      const file = join(folder, 'DevToolsActivePort');
+      return existsSync(file) && readFileSync(file, 'utf8').split('\n')[0];
+    }, 'Chromium'));
+    const {webSocketDebuggerUrl} = await CDP.Version({host: '127.0.0.1', port});
+    const chromium = await CDP({target: webSocketDebuggerUrl, local: true});
+    const {targetId} = await chromium.send('Target.createTarget', {url: `http://127.0.0.1:${port}/devtools/js_app.html?` +
+      `experiments=true&v8only=true&ws=127.0.0.1:${run.port}${run.path}`});
+    const page = await CDP({host: '127.0.0.1', port, target: targetId, local: true});
+    t.after(() => Promise.all([page.close(), chromium.close()]));
+    const text = `(() => {
+      const read = (node) => node.nodeType === Node.TEXT_NODE ? node.data + ' ' : /^(STYLE|SCRIPT)$/.test(node.nodeName) ? ''
+        : [node.shadowRoot, ...node.childNodes].filter(Boolean).map(read).join('');
+      return read(document.body).replace(/\\s+/g, ' ');
+    })()`;
+    const shows = (expected) => until(async () =>
+      expected.test((await page.send('Runtime.evaluate', {expression: text})).result.value), `${expected} in the page`);
+    const press = async (key, code) => {
+      for (const type of ['keyDown', 'keyUp'])
+        await page.send('Input.dispatchKeyEvent', {type, key, code: key, windowsVirtualKeyCode: code});
+    };
+
+    await shows(/Debugger paused/);
+    await shows(/function total \( values \) \{ let sum = 0 ;/);
+    await shows(/job\.js:1 /);
+    await press('F10', 121); // step over
+    await shows(/job\.js:10 /);
+    await press('F8', 119); // resume
+    await shows(/Debugging connection was closed/);
+    assert.equal(await run.ended(), 0);
+    assert.equal(run.stdout, 'the sum is 6 { values: [ 1, 2, 3 ] }\n12\n');
+  });
