@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "engine/inspector.hh"
 #include "engine/runtime.hh"
 #include "engine/v8_compat.hh"
 #include "js_bundles.h"
@@ -325,6 +326,13 @@ constexpr struct {
     {"timeLog", TimeLog},   {"timeEnd", TimeEnd}, {"clear", Nothing},
 };
 
+// Of a job that is inspected: the debugger's console first, which takes values as they are.
+void CallInspected(const Info &info) {
+  const auto &method = kMethods[info.Data().As<v8::Int32>()->Value()];
+  Runtime::From(info.GetIsolate())->inspector->Console(method.name, info);
+  method.callback(info);
+}
+
 } // namespace
 
 v8::Local<v8::Value> ToJobError(Runtime *runtime, v8::Local<v8::Value> thrown) {
@@ -343,10 +351,15 @@ v8::Local<v8::Value> ToJobError(Runtime *runtime, v8::Local<v8::Value> thrown) {
   return kind == "TypeError" ? v8::Exception::TypeError(message) : v8::Exception::Error(message);
 }
 
-v8::Local<v8::ObjectTemplate> ConsoleTemplate(v8::Isolate *isolate) {
+v8::Local<v8::ObjectTemplate> ConsoleTemplate(Runtime *runtime) {
+  v8::Isolate *isolate = runtime->isolate;
   v8::Local<v8::ObjectTemplate> console = v8::ObjectTemplate::New(isolate);
-  for (const auto &method : kMethods)
-    SetMethod(isolate, console, method.name, method.callback, 0, v8::None);
+  int index = 0;
+  for (const auto &method : kMethods) {
+    v8::Local<v8::Value> data = v8::Int32::New(isolate, index++);
+    SetMethod(isolate, console, method.name, runtime->inspector != nullptr ? CallInspected : method.callback,
+              0, v8::None, data);
+  }
   console->Set(v8::Symbol::GetToStringTag(isolate), v8::String::NewFromUtf8Literal(isolate, "console"),
                static_cast<v8::PropertyAttribute>(v8::DontEnum | v8::ReadOnly));
   return console;

@@ -16,6 +16,7 @@
 #include <mutex>
 
 #include "engine/allocator.hh"
+#include "engine/inspector.hh"
 #include "engine/platform.hh"
 #include "engine/runtime.hh"
 #include "engine/v8_compat.hh"
@@ -196,7 +197,7 @@ void ReportStop(Runtime *runtime, isoq_status reason) {
   case ISOQ_STATUS_OOM:
     return SetFailure(runtime->out, reason, "MemoryError",
                       DescribeShortage(*runtime->budget, runtime->trace->RecordedLimit(static_cast<uint32_t>(
-                                                            config.max_heap_size_bytes >> 20))) +
+                                                             config.max_heap_size_bytes >> 20))) +
                           Format("; stopped after %.0f ms", ran_ms));
   default:
     return SetFailure(runtime->out, reason, "CancelledError",
@@ -276,8 +277,14 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
   runtime->platform->pages().StartJob(runtime->budget);
   WatchdogStart(isolate, runtime->config, runtime->host);
   runtime->trace->CheckStop();
+  std::unique_ptr<Inspector> inspector;
+  if (job.inspect.data != nullptr)
+    inspector = std::make_unique<Inspector>(runtime, std::string(job.inspect.data, job.inspect.len));
+  runtime->inspector = inspector.get();
   std::unique_ptr<Evaluation> evaluation;
-  if (Prepare(runtime, job, &code)) evaluation = Evaluate(runtime, code);
+  bool prepared = Prepare(runtime, job, &code);
+  if (prepared && inspector != nullptr) inspector->WaitForClient();
+  if (prepared && WatchdogReason() == ISOQ_STATUS_OK) evaluation = Evaluate(runtime, code);
   if (evaluation != nullptr && WatchdogReason() == ISOQ_STATUS_OK) RunLoop(runtime, evaluation.get());
   if (WatchdogReason() == ISOQ_STATUS_OK) runtime->trace->CheckEnd();
   if (WatchdogReason() == ISOQ_STATUS_OK) CheckMemoryAtEnd(runtime);
@@ -288,6 +295,9 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
     ReportStop(runtime, reason);
   else if (IsUncaughtRefusal(runtime))
     ReportStop(runtime, ISOQ_STATUS_OOM);
+  else if (inspector != nullptr && runtime->out->status == ISOQ_STATUS_ERROR &&
+           runtime->out->error.name == nullptr)
+    SetFailure(runtime->out, ISOQ_STATUS_CANCELLED, "CancelledError", "stopped by the debugger");
   WatchdogStop();
   if (reason == ISOQ_STATUS_OK) runtime->trace->CheckUsedUp();
   if (!runtime->trace->difference().empty())
@@ -295,6 +305,8 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
         CopyText(runtime->trace->difference().data(), runtime->trace->difference().size());
   isolate->CancelTerminateExecution(); // the parts below must be able to clean up
   evaluation.reset();
+  runtime->inspector = nullptr;
+  inspector.reset();
   KeepCodeCaches(runtime);
   runtime->SampleMemory();
   runtime->out->peak_memory_bytes = runtime->budget->peak_bytes();
@@ -433,6 +445,9 @@ int engine_run(const struct engine_job *job, const struct runtime_config *config
                const struct engine_host *host, struct execution_result *out) {
   if (job == nullptr || job->code.data == nullptr || host == nullptr || host->console == nullptr ||
       out == nullptr || !engine_is_initialized())
+    return -EINVAL;
+  if (job->inspect.data != nullptr &&
+      (host->inspect_out == nullptr || host->inspect_pending == nullptr || host->wait == nullptr))
     return -EINVAL;
   runtime_config effective = config != nullptr ? *config : runtime_config_default();
   *out = {};

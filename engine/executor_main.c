@@ -264,21 +264,58 @@ static void host_call(void *ctx, uint32_t call, struct engine_text name, struct 
   wire_buffer_reset(&buffer, sizeof(console.batch));
 }
 
-/* The next frame of the broker, which is the answer to a call of this job, or of one that is over. */
-static void read_reply(void) {
+static void host_inspect_out(void *ctx, struct engine_text message) {
+  static struct wire_buffer buffer;
+
+  (void)ctx;
+  if (wire_inspect_out_encode(&buffer, (uint32_t)console.job, (struct wire_text){message.data, message.len}) <
+      0)
+    host_dying(NULL, ISOQ_STATUS_OOM, "no memory for a message to the debugger");
+  acquire();
+  batch_write();
+  broker_write(buffer.data, buffer.len, NULL, 0);
+  release();
+  wire_buffer_reset(&buffer, sizeof(console.batch));
+}
+
+/* In a signal handler, too. A broker that is gone counts: host_wait() finds out. */
+static bool host_inspect_pending(void *ctx) {
+  struct pollfd fd = {.fd = BROKER_FD, .events = POLLIN};
+
+  (void)ctx;
+  return poll(&fd, 1, 0) > 0;
+}
+
+/* 0 or -EBADMSG. What is for a job that is over, nobody waits for. */
+static int take_message(const struct wire_header *header, const uint8_t *payload) {
+  bool is_ours = header->job == (uint32_t)console.job;
+  struct wire_reply reply;
+  struct wire_text text;
+
+  if (header->type == WIRE_REPLY) {
+    if (wire_reply_decode(payload, header->length, &reply) < 0) return -EBADMSG;
+    if (is_ours) engine_reply(reply.call, reply.ok, (struct engine_text){reply.json.data, reply.json.len});
+    return 0;
+  }
+  if (header->type != WIRE_INSPECT_IN || wire_inspect_in_decode(payload, header->length, &text) < 0)
+    return -EBADMSG;
+  if (is_ours) engine_inspect((struct engine_text){text.data, text.len});
+  return 0;
+}
+
+/* The next frame of the broker: the answer to a call, or a message of the debugger. */
+static void read_message(void) {
   uint8_t head[WIRE_HEADER_SIZE];
   struct wire_header header;
-  struct wire_reply reply;
   uint8_t *payload;
 
   if (broker_read(head, sizeof(head)) != 1) _exit(EXECUTOR_EXIT_BROKER_GONE);
-  if (wire_header_decode(head, &header) < 0 || header.type != WIRE_REPLY) _exit(EXECUTOR_EXIT_PROTOCOL);
+  if (wire_header_decode(head, &header) < 0) _exit(EXECUTOR_EXIT_PROTOCOL);
+  if (header.type != WIRE_REPLY && header.type != WIRE_INSPECT_IN) _exit(EXECUTOR_EXIT_PROTOCOL);
   payload = malloc(header.length > 0 ? header.length : 1);
-  if (payload == NULL) host_dying(NULL, ISOQ_STATUS_OOM, "no memory for the answer of a host function");
+  if (payload == NULL) host_dying(NULL, ISOQ_STATUS_OOM, "no memory for a message of the broker");
   if (header.length > 0 && broker_read(payload, header.length) != 1) _exit(EXECUTOR_EXIT_BROKER_GONE);
-  if (wire_reply_decode(payload, header.length, &reply) < 0) _exit(EXECUTOR_EXIT_PROTOCOL);
-  if (header.job == (uint32_t)console.job)
-    engine_reply(reply.call, reply.ok, (struct engine_text){reply.json.data, reply.json.len});
+  if (take_message(&header, payload) < 0) _exit(EXECUTOR_EXIT_PROTOCOL);
   free(payload);
 }
 
@@ -289,7 +326,7 @@ static void host_wait(void *ctx, int64_t timeout_ms) {
   console_flush();
   if (poll(&fd, 1, timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms) <= 0) return;
   if (fd.revents & (POLLHUP | POLLRDHUP | POLLERR | POLLNVAL)) _exit(EXECUTOR_EXIT_BROKER_GONE);
-  read_reply();
+  read_message();
 }
 
 /* In a signal handler. */
@@ -501,12 +538,16 @@ static size_t chosen_functions(uint32_t set, const char **out) {
 }
 
 static void run_job(const struct wire_job *message) {
-  static const struct engine_host host = {.console = host_console,
-                                          .trace = host_trace,
-                                          .call = host_call,
-                                          .wait = host_wait,
-                                          .tick = host_tick,
-                                          .dying = host_dying};
+  static const struct engine_host host = {
+      .console = host_console,
+      .trace = host_trace,
+      .call = host_call,
+      .wait = host_wait,
+      .inspect_out = host_inspect_out,
+      .inspect_pending = host_inspect_pending,
+      .tick = host_tick,
+      .dying = host_dying,
+  };
   const char *functions[sizeof(function_names) / sizeof(function_names[0])];
   struct runtime_config config = {
       .max_heap_size_bytes = message->max_heap_bytes,
@@ -529,6 +570,7 @@ static void run_job(const struct wire_job *message) {
       .trace = {message->trace.data, message->trace.len},
       .functions = functions,
       .function_count = chosen_functions(message->functions, functions),
+      .inspect = {message->inspect.data, message->inspect.len},
   };
   struct execution_result out = {0};
   struct wire_result result;
@@ -568,9 +610,10 @@ static int serve(void) {
     if (r == 0) return EXECUTOR_EXIT_OK;
     if (r < 0) return EXECUTOR_EXIT_BROKER_GONE;
     if (wire_header_decode(head, &header) < 0) return EXECUTOR_EXIT_PROTOCOL;
-    if (header.type == WIRE_REPLY && header.job <= last_job && header.job > 0) {
+    if ((header.type == WIRE_REPLY || header.type == WIRE_INSPECT_IN) && header.job <= last_job &&
+        header.job > 0) {
       if (!broker_skip(header.length)) return EXECUTOR_EXIT_BROKER_GONE;
-      continue; /* to a call of a job that is over */
+      continue; /* for a job that is over */
     }
     if (header.type != WIRE_JOB || header.job <= last_job) return EXECUTOR_EXIT_PROTOCOL;
     last_job = header.job;

@@ -754,6 +754,91 @@ static void send_bytes(const struct executor *executor, const void *bytes, size_
   ck_assert_int_eq(send(executor->fd, bytes, len, MSG_NOSIGNAL), (ssize_t)len);
 }
 
+static void send_inspect(const struct executor *executor, uint32_t job, const char *message) {
+  struct wire_buffer buffer = {0};
+
+  ck_assert_int_eq(wire_inspect_in_encode(&buffer, job, (struct wire_text){message, strlen(message)}), 0);
+  send_bytes(executor, buffer.data, buffer.len);
+  wire_buffer_free(&buffer);
+}
+
+/* Reads the debugger's messages until one starts so; the console's frames come between them. */
+static void expect_inspect(struct executor *executor, const char *beginning) {
+  struct wire_text message;
+
+  for (;;) {
+    ck_assert(next_frame(executor));
+    if (executor->header.type == WIRE_CONSOLE) continue;
+    ck_assert_int_eq(executor->header.type, WIRE_INSPECT_OUT);
+    ck_assert_uint_eq(executor->header.job, executor->last_job);
+    ck_assert_int_eq(wire_inspect_out_decode(executor->payload, executor->header.length, &message), 0);
+    if (message.len >= strlen(beginning) && strncmp(message.data, beginning, strlen(beginning)) == 0) return;
+  }
+}
+
+static void send_inspected(struct executor *executor, const char *code) {
+  struct wire_job job = job_of(code);
+
+  job.timeout_ms = 0;
+  job.inspect = (struct wire_text){"a-job", 5};
+  send_job(executor, &job);
+}
+
+START_TEST(an_inspected_job_waits_for_its_debugger_and_the_next_one_has_none) {
+  struct executor executor = start();
+  struct answer answer = {0};
+
+  send_inspected(&executor, "console.log('not yet'); await 1; 2 + 2");
+  send_inspect(&executor, 1, "{\"id\":1,\"method\":\"Runtime.enable\"}");
+  expect_inspect(&executor, "{\"method\":\"Runtime.executionContextCreated\"");
+  expect_inspect(&executor, "{\"id\":1,\"result\":{}}");
+  send_inspect(&executor, 1, "{\"id\":2,\"method\":\"Runtime.runIfWaitingForDebugger\"}");
+  expect_inspect(&executor, "{\"method\":\"Runtime.consoleAPICalled\"");
+  expect_inspect(&executor, "{\"method\":\"Runtime.executionContextDestroyed\"");
+  read_answer(&executor, &answer, 0);
+  ck_assert(answer.ended);
+  ck_assert_int_eq(answer.result.status, ISOQ_STATUS_OK);
+  ck_assert_mem_eq(answer.result.result.data, "4", 1);
+  send_inspect(&executor, 1, "{\"id\":3,\"method\":\"Runtime.enable\"}"); /* too late: skipped */
+  expect_result(&executor, "console.log(typeof console.memory); await 3", "3");
+  free(answer.text);
+  finish(&executor);
+}
+END_TEST
+
+START_TEST(an_inspected_job_that_waits_or_pauses_is_cancelled) {
+  for (int paused = 0; paused < 2; paused++) {
+    struct executor executor = start();
+    struct answer answer = {0};
+
+    send_inspected(&executor, "debugger; 1");
+    send_inspect(&executor, 1, "{\"id\":1,\"method\":\"Debugger.enable\"}");
+    expect_inspect(&executor, "{\"id\":1");
+    if (paused) {
+      send_inspect(&executor, 1, "{\"id\":2,\"method\":\"Runtime.runIfWaitingForDebugger\"}");
+      expect_inspect(&executor, "{\"method\":\"Debugger.paused\"");
+    }
+    cancel(&executor, 1);
+    do
+      read_answer(&executor, &answer, 0);
+    while (!answer.ended && executor.header.type == WIRE_INSPECT_OUT);
+    ck_assert(answer.ended);
+    ck_assert_int_eq(answer.result.status, ISOQ_STATUS_CANCELLED);
+    free(answer.text);
+    expect_result(&executor, "2", "2");
+    finish(&executor);
+  }
+}
+END_TEST
+
+START_TEST(a_debuggers_message_without_a_job_is_a_protocol_error) {
+  struct executor executor = start();
+
+  send_inspect(&executor, 1, "{}");
+  expect_exit(&executor, EXECUTOR_EXIT_PROTOCOL);
+}
+END_TEST
+
 START_TEST(garbage_is_a_protocol_error) {
   struct executor executor = start();
 
@@ -1100,6 +1185,8 @@ static Suite *executor_suite(void) {
   tcase_add_test(text, no_console_when_it_is_not_captured);
 
   tcase_add_test(stop, a_loop_is_cancelled);
+  tcase_add_test(stop, an_inspected_job_waits_for_its_debugger_and_the_next_one_has_none);
+  tcase_add_test(stop, an_inspected_job_that_waits_or_pauses_is_cancelled);
   tcase_add_test(stop, a_wait_is_cancelled);
   tcase_add_test(stop, a_plain_kill_cancels_the_job_that_runs);
   tcase_add_test(stop, a_cancel_right_behind_the_job_is_not_lost);
@@ -1112,6 +1199,7 @@ static Suite *executor_suite(void) {
   tcase_add_test(ends, a_malformed_job_is_a_protocol_error);
   tcase_add_test(ends, a_job_number_twice_is_a_protocol_error);
   tcase_add_test(ends, a_second_job_during_a_wait_is_a_protocol_error);
+  tcase_add_test(ends, a_debuggers_message_without_a_job_is_a_protocol_error);
   tcase_add_test(ends, the_end_of_the_socket_ends_it);
   tcase_add_test(ends, running_out_of_memory_is_said);
   tcase_add_test(ends, a_crash_of_v8_saves_the_console);

@@ -616,6 +616,8 @@ static const struct {
      OUTCOME_END_PROTOCOL},
     {"trace:c5 ", ISOQ_STATUS_CRASHED, "protocol: a TRACE message that nobody asked for", OUTCOME_END_PROTOCOL},
     {"hello-again", ISOQ_STATUS_CRASHED, "protocol: a HELLO message in state BUSY", OUTCOME_END_PROTOCOL},
+    {"inspect", ISOQ_STATUS_CRASHED, "protocol: an INSPECT_OUT message of a job that is not inspected",
+     OUTCOME_END_PROTOCOL},
     {"other-job", ISOQ_STATUS_CRASHED, "protocol: a RESULT message for job number 2, not 1",
      OUTCOME_END_PROTOCOL},
     {"claim-sandbox", ISOQ_STATUS_CRASHED, "protocol: a RESULT with status sandbox_violation",

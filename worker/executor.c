@@ -40,8 +40,9 @@
 #define MIB (UINT64_C(1) << 20)
 
 #define WATCH_INTERVAL_MS 50
-#define LINGER_MS 5000               /* SIGKILL to "it does not die" */
-#define PUMP_BYTES (4u << 20)        /* for one executor, before the others get their turn */
+#define LINGER_MS 5000        /* SIGKILL to "it does not die" */
+#define PUMP_BYTES (4u << 20) /* for one executor, before the others get their turn */
+#define INSPECT_DEADLINE_NS (INT64_C(86400) * 1000 * CLOCK_NS_PER_MS) /* for host functions */
 #define RESULT_SLACK_BYTES (4 * MIB) /* the error's texts: executor_main.c cuts each at 1 MiB */
 #define LAST_WORDS_SIZE 2048
 #define KEEP_BYTES (64u << 10)
@@ -68,7 +69,7 @@ struct executor {
   struct outcome outcome;
   struct job_result result; /* told by a RESULT, not delivered yet */
   bool has_result, cancelled;
-  struct calls *calls; /* NULL: the job has called nothing so far */
+  struct calls *calls;      /* NULL: the job has called nothing so far */
   struct result_text trace; /* of the job, as far as it came */
   size_t trace_bytes;       /* that came; not all of them may be kept */
   int64_t job_started_ns, job_started_ms, job_cpu_ns;
@@ -147,9 +148,15 @@ static int64_t ms_to_ns(int64_t ms) {
   return ms * CLOCK_NS_PER_MS;
 }
 
+/* The job's own. Under a debugger there is none to speak of. */
+static int64_t job_deadline(const struct executor *e) {
+  return e->job_started_ns +
+         (e->options.inspect != NULL ? INSPECT_DEADLINE_NS : ms_to_ns(e->job->timeout_ms));
+}
+
 static int64_t busy_deadline(const struct executor *e, int64_t now) {
   int64_t grace = ms_to_ns(e->options.grace_ms);
-  int64_t at = e->job_started_ns + ms_to_ns(e->job->timeout_ms) + grace;
+  int64_t at = job_deadline(e) + grace;
 
   return e->cancelled && now + grace < at ? now + grace : at;
 }
@@ -173,7 +180,7 @@ static void executor_enter(struct executor *e, enum executor_state next) {
   switch (next) {
   case EXECUTOR_SPAWNING: arm_deadline(e, now + ms_to_ns(e->options.start_timeout_ms)); break;
   case EXECUTOR_BUSY:
-    arm_deadline(e, busy_deadline(e, now));
+    if (e->options.inspect == NULL || e->cancelled) arm_deadline(e, busy_deadline(e, now));
     if (before != EXECUTOR_BUSY) arm(e->watch, ms_to_ns(WATCH_INTERVAL_MS));
     break;
   case EXECUTOR_DRAINING:
@@ -268,12 +275,15 @@ void executor_cancel(struct executor *e) {
 
 #define BIT(type) (1u << (type))
 
+#define OF_A_JOB                                                                                             \
+  (BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING) | BIT(WIRE_CALL) | BIT(WIRE_TRACE) |               \
+   BIT(WIRE_INSPECT_OUT))
+
 /* Which messages each state permits; in BUSY and DRAINING only while the job has no verdict yet. */
 static const unsigned permitted[EXECUTOR_STATES] = {
     [EXECUTOR_SPAWNING] = BIT(WIRE_HELLO),
-    [EXECUTOR_BUSY] = BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING) | BIT(WIRE_CALL) | BIT(WIRE_TRACE),
-    [EXECUTOR_DRAINING] =
-        BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING) | BIT(WIRE_CALL) | BIT(WIRE_TRACE),
+    [EXECUTOR_BUSY] = OF_A_JOB,
+    [EXECUTOR_DRAINING] = OF_A_JOB,
 };
 
 static const char *const state_names[] = {
@@ -310,6 +320,8 @@ static bool executor_admits(struct executor *e, const struct wire_header *header
     executor_breach(e, "a %s message without a job", name);
   else if (e->state != EXECUTOR_SPAWNING && has_verdict(e))
     executor_breach(e, "a %s message after the end of the job", name);
+  else if (header->type == WIRE_INSPECT_OUT && e->options.inspect == NULL)
+    executor_breach(e, "an %s message of a job that is not inspected", name);
   else if (header->job != job)
     executor_breach(e, "a %s message for job number %u, not %u", name, header->job, job);
   else if (header->type == WIRE_TRACE && !trace_was_asked_for(e->job))
@@ -498,9 +510,7 @@ static void on_call(struct executor *e, const uint8_t *payload, size_t len) {
     return;
   }
   if (e->state != EXECUTOR_BUSY) return; /* it dies: nobody waits for the answer */
-  if (e->calls == NULL)
-    r = calls_new(e->options.bindings, e->job, e->job_started_ns + ms_to_ns(e->job->timeout_ms), on_answer, e,
-                  &e->calls);
+  if (e->calls == NULL) r = calls_new(e->options.bindings, e->job, job_deadline(e), on_answer, e, &e->calls);
   if (r == 0) r = calls_start(e->calls, &call);
   if (r == -ECANCELED)
     executor_cancel(e); /* the job's replay knows why */
@@ -510,11 +520,40 @@ static void on_call(struct executor *e, const uint8_t *payload, size_t len) {
     executor_kill(e, OUTCOME_END_BROKER, "the worker has no memory for a call of a host function");
 }
 
+/* ---- the debugger ---- */
+
+int executor_inspect(struct executor *e, const char *text, size_t len) {
+  int r;
+
+  if (e->state != EXECUTOR_BUSY || e->options.inspect == NULL) return -ENOENT;
+  if (len > WIRE_INSPECT_MAX) return -EMSGSIZE;
+  r = wire_inspect_in_encode(&e->outgoing, e->sequence, (struct wire_text){text, len});
+  if (r < 0)
+    executor_kill(e, OUTCOME_END_BROKER, "there is no memory for a message of the debugger");
+  else
+    executor_write(e);
+  return r;
+}
+
+static void on_inspect_out(struct executor *e, const uint8_t *payload, size_t len) {
+  struct wire_text message;
+
+  if (wire_inspect_out_decode(payload, len, &message) < 0)
+    executor_breach(e, "an INSPECT_OUT message that is malformed");
+  else
+    e->options.inspect->message(e->options.inspect->ctx, message.data, message.len);
+}
+
 /* Handles the frames that are whole. */
 static void executor_dispatch(struct executor *e) {
   static void (*const handlers[])(struct executor *, const uint8_t *, size_t) = {
-      [WIRE_HELLO] = on_hello, [WIRE_CONSOLE] = on_console, [WIRE_RESULT] = on_result,
-      [WIRE_DYING] = on_dying, [WIRE_CALL] = on_call,       [WIRE_TRACE] = on_trace,
+      [WIRE_HELLO] = on_hello,
+      [WIRE_CONSOLE] = on_console,
+      [WIRE_RESULT] = on_result,
+      [WIRE_DYING] = on_dying,
+      [WIRE_CALL] = on_call,
+      [WIRE_TRACE] = on_trace,
+      [WIRE_INSPECT_OUT] = on_inspect_out,
   };
   struct wire_header header;
   const uint8_t *payload;
@@ -670,9 +709,10 @@ static void on_writable(evutil_socket_t fd, short what, void *ctx) {
 
 static int encode_job(struct executor *e, const struct job *job) {
   const struct replay *replay = job->replay;
+  bool inspected = e->options.inspect != NULL;
   const struct wire_job message = {
-      .timeout_ms = job->timeout_ms,
-      .cpu_ms = job->cpu_ms,
+      .timeout_ms = inspected ? 0 : job->timeout_ms,
+      .cpu_ms = inspected ? 0 : job->cpu_ms,
       .max_timers = e->options.max_timers,
       .functions = e->options.bindings != NULL || replay != NULL ? job->functions : 0,
       .max_calls = job->max_calls,
@@ -687,6 +727,7 @@ static int encode_job(struct executor *e, const struct job *job) {
       .input = {job->input.data, job->input.len},
       .record = replay != NULL ? replay->loose : job->record,
       .trace = {replay != NULL ? replay->trace : NULL, replay != NULL ? replay->trace_len : 0},
+      .inspect = {inspected ? job->id : NULL, inspected ? strlen(job->id) : 0},
   };
 
   return wire_job_encode(&e->outgoing, e->sequence + 1, &message);
@@ -717,6 +758,7 @@ int executor_run(struct executor *e, struct job *job) {
   outcome_begin(&e->outcome, job);
   executor_enter(e, EXECUTOR_BUSY);
   executor_write(e);
+  if (e->options.inspect != NULL) e->options.inspect->started(e->options.inspect->ctx, job);
   return 0;
 }
 
@@ -810,7 +852,8 @@ static void on_watch(evutil_socket_t fd, short what, void *ctx) {
         "after %.0f ms",
         megabytes(resident - e->resident_at_ready), e->job->memory_mb, e->options.memory_slack_mb,
         clock_ms(clock_monotonic_ns() - e->job_started_ns));
-  else if (e->job->cpu_ms > 0 && cpu >= 0 && e->job_cpu_ns >= 0 && cpu - e->job_cpu_ns > cpu_limit)
+  else if (e->options.inspect == NULL && e->job->cpu_ms > 0 && cpu >= 0 && e->job_cpu_ns >= 0 &&
+           cpu - e->job_cpu_ns > cpu_limit)
     executor_kill(
         e, OUTCOME_END_CPU_TIMEOUT,
         "cpu_timeout: %.0f ms of processor time used, over cpu_ms %u; the script did not stop within "

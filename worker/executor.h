@@ -44,12 +44,23 @@ struct executor_faults {
   void (*signal)(const struct spawn_child *child, int signal);
 };
 
+/* The debugger of every job that an executor is given. Called from the event loop, `started` from executor_run() too. */
+struct executor_inspect {
+  void *ctx;
+  /* The job waits for executor_inspect(). */
+  void (*started)(void *ctx, const struct job *job);
+  /* A message of the Chrome DevTools protocol, for the debugger. It was written by who may be a stranger. */
+  void (*message)(void *ctx, const char *text, size_t len);
+};
+
 struct executor_options {
   const char *path; /* borrowed, for executor_new() */
   bool unlocked;    /* one that is not locked down is accepted only then */
   uint32_t grace_ms, start_timeout_ms, memory_slack_mb, max_timers;
   uint64_t max_result_bytes;
-  struct bindings *bindings;            /* the host functions; borrowed; NULL: jobs have none */
+  struct bindings *bindings; /* the host functions; borrowed; NULL: jobs have none */
+  const struct executor_inspect
+      *inspect; /* borrowed; NULL: no job has a debugger. With one, there is no time limit */
   const struct executor_faults *faults; /* may be NULL */
 };
 
@@ -77,6 +88,10 @@ void executor_free(struct executor *executor);
 
 /* READY only. Takes the job on 0; -ENOMEM: it stays the caller's. */
 int executor_run(struct executor *executor, struct job *job);
+
+/* A message of the debugger, to the job that runs; empty: the debugger has gone. 0; -ENOENT: none runs that has a
+ * debugger; -EMSGSIZE: above WIRE_INSPECT_MAX; -ENOMEM. */
+int executor_inspect(struct executor *executor, const char *text, size_t len);
 
 /* BUSY: asks the executor to stop the job, and kills it after the grace. Otherwise nothing. */
 void executor_cancel(struct executor *executor);

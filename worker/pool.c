@@ -495,6 +495,14 @@ int pool_cancel(struct pool *pool, const char *queue, const char *id) {
   return -ENOENT;
 }
 
+int pool_inspect(struct pool *pool, const char *text, size_t len) {
+  struct member *member;
+
+  LIST_FOREACH(member, &pool->members, entry)
+  if (executor_job(member->executor) != NULL) return executor_inspect(member->executor, text, len);
+  return -ENOENT;
+}
+
 /* ---- taking jobs back ---- */
 
 void pool_take_waiting(struct pool *pool, uint32_t waited_ms, void (*take)(void *ctx, struct job *job),
@@ -565,6 +573,7 @@ int pool_new(struct event_base *base, const struct pool_options *options,
       .memory_slack_mb = options->memory_slack_mb,
       .max_timers = options->max_timers,
       .bindings = options->bindings,
+      .inspect = options->inspect,
       .max_result_bytes = options->max_result_bytes,
       .faults = options->faults,
   };

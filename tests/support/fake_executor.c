@@ -314,6 +314,16 @@ static void do_hello_again(const struct order *o) {
   hang();
 }
 
+/* Of a job that nobody debugs. */
+static void do_inspect(const struct order *o) {
+  static const struct wire_text message = {"{}", 2};
+  struct wire_buffer buffer = {0};
+
+  if (wire_inspect_out_encode(&buffer, o->job, message) < 0) _exit(91);
+  send_bytes(buffer.data, buffer.len);
+  hang();
+}
+
 static void do_other_job(const struct order *o) {
   send_result(o->job + 1, ISOQ_STATUS_OK, "not mine");
   hang();
@@ -423,6 +433,7 @@ static const struct {
     {"long-for-job", do_long_for_job},
     {"unreadable", do_unreadable},
     {"hello-again", do_hello_again},
+    {"inspect", do_inspect},
     {"other-job", do_other_job},
     {"twice", do_twice},
     {"truncated", do_truncated},
