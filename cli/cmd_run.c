@@ -13,7 +13,6 @@
 #include "cli/print.h"
 #include "cli/script.h"
 #include "queue/result.h"
-#include "worker/inspect.h"
 #include "worker/local.h"
 
 static int print(const struct cli *cli, const struct script *script, const struct job_result *result) {

@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "worker/inspect.h"
 #include "worker/local.h"
-
-#define INSPECT_PORT 9229
 
 static void say_where(void *ctx, const char *url) {
   (void)ctx;
