@@ -51,6 +51,7 @@ int bindings_new(struct event_base *base, const struct bindings_options *options
       .max_requests = options->max_requests,
       .cloudtrail_per_s = options->cloudtrail_per_s,
       .assume_role = options->assume_role,
+      .warm_up = options->warm_up,
       .environment = options->environment,
   };
   const bool has_role = options->assume_role && *options->assume_role;

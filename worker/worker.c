@@ -627,6 +627,7 @@ static int worker_make_parts(struct worker *w) {
 
   settings_pool(w->config, &pool_options);
   settings_bindings(w->config, &bindings_options);
+  bindings_options.warm_up = true;
   pool_options.worker = w->name;
   w->executors = pool_options.executors;
   log_start(w);
