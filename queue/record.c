@@ -32,6 +32,62 @@ static const struct {
 } parts[] = {{"job", RECORD_JOB}, {"result", RECORD_RESULT}, {"trace", RECORD_TRACE}, {"calls", RECORD_CALLS}};
 #define PART_COUNT (sizeof parts / sizeof parts[0])
 
+/* ---- digests ---- */
+
+static const char *const digest_names[] = {
+#define X(name) #name,
+    RECORD_DIGEST_LIST(X)
+#undef X
+};
+
+const char *record_digest_name(enum record_digest_part part) {
+  return digest_names[part];
+}
+
+#define FNV_START UINT64_C(14695981039346656037)
+
+static uint64_t fnv(uint64_t hash, const void *data, size_t len) {
+  const unsigned char *at = data;
+  for (size_t i = 0; i < len; i++)
+    hash = (hash ^ at[i]) * UINT64_C(1099511628211);
+  return hash;
+}
+
+static uint64_t fnv_number(uint64_t hash, uint64_t number) {
+  unsigned char bytes[8];
+  for (size_t i = 0; i < sizeof bytes; i++)
+    bytes[i] = (unsigned char)(number >> (8 * i));
+  return fnv(hash, bytes, sizeof bytes);
+}
+
+static uint64_t fnv_text(uint64_t hash, struct result_text text) {
+  hash = fnv_number(hash, text.data ? text.len + 1 : 0);
+  return fnv(hash, text.data, text.data ? text.len : 0);
+}
+
+void record_digest_make(const struct job_result *result, struct record_digest *out) {
+  const enum isoq_status status = result->status;
+  const bool stopped =
+      status != ISOQ_STATUS_OK && status != ISOQ_STATUS_ERROR && status != ISOQ_STATUS_OUTPUT_LIMIT;
+  uint64_t error = FNV_START, console = FNV_START;
+  if (result->has_error) {
+    error = fnv_text(fnv_text(error, result->error_name), result->error_stack);
+    error = fnv_number(fnv_number(error, (uint64_t)result->error_line), (uint64_t)result->error_column);
+    if (!stopped) error = fnv_text(error, result->error_message);
+  }
+  for (size_t i = 0; i < result->console_count; i++)
+    console = fnv_text(fnv_number(console, result->console[i].level), result->console[i].text);
+  *out = (struct record_digest){.entries = result->console_count};
+  out->part[RECORD_DIGEST_result] =
+      fnv_number(fnv_text(FNV_START, result->result), (uint64_t)result->result_type);
+  out->part[RECORD_DIGEST_error] = error;
+  out->part[RECORD_DIGEST_console_output] = console;
+  out->part[RECORD_DIGEST_stdout] = fnv_text(FNV_START, result->stdout_text);
+  out->part[RECORD_DIGEST_stderr] = stopped ? FNV_START : fnv_text(FNV_START, result->stderr_text);
+  out->part[RECORD_DIGEST_truncated] =
+      fnv_number(FNV_START, result->stdout_truncated + 2u * result->stderr_truncated);
+}
+
 /* ---- writing ---- */
 
 /* A text that grows; a failure is remembered. */
@@ -231,7 +287,16 @@ static void add_span(struct builder *b, struct job_span span) {
     add(b, "null");
 }
 
-#define BETWEEN_BYTES 160 /* the members' names, nulls, and the longest "left_out" */
+#define BETWEEN_BYTES 512 /* the members' names, nulls, the longest "left_out", and a digest */
+
+static void add_digest(struct builder *b, const struct job_result *result) {
+  struct record_digest digest;
+  record_digest_make(result, &digest);
+  add(b, ",\"digest\":{\"entries\":%zu", digest.entries);
+  for (size_t i = 0; i < RECORD_DIGEST_COUNT; i++)
+    add(b, ",\"%s\":\"%016" PRIx64 "\"", digest_names[i], digest.part[i]);
+  add(b, "}");
+}
 
 int record_make(const struct job *job, const struct job_result *result, const char *json, size_t json_len,
                 const struct record_setting *setting, int64_t at_ms, char **out, size_t *out_len) {
@@ -253,6 +318,7 @@ int record_make(const struct job *job, const struct job_result *result, const ch
     add_bytes(&head, limits.data, limits.len);
     add(&head, ",");
     add_chosen(&head, &choice, result);
+    if (choice.job.data && !choice.result.data) add_digest(&head, result);
     add(&head, ",\"result\":");
     add_span(&head, choice.result);
     add(&head, "}");
@@ -396,6 +462,23 @@ static int take_left_out(struct parser *p, const struct json_value *value) {
   return 0;
 }
 
+static int take_digest(struct parser *p, const struct json_value *value) {
+  struct record_digest *digest = &p->record->digest;
+  int64_t entries = 0;
+  const int r = number_of(p, "digest.entries", json_object_object_get(value->object, "entries"), 0, INT32_MAX, &entries);
+  if (r < 0) return r;
+  digest->entries = (size_t)entries;
+  for (size_t i = 0; i < RECORD_DIGEST_COUNT; i++) {
+    struct json_object *hex = json_object_object_get(value->object, digest_names[i]);
+    const char *text = json_object_is_type(hex, json_type_string) ? json_object_get_string(hex) : "";
+    if (strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
+      return wrong(p, "digest.%s: not a string of 16 hexadecimal digits", digest_names[i]);
+    digest->part[i] = strtoull(text, NULL, 16);
+  }
+  p->record->has_digest = true;
+  return 0;
+}
+
 /* ---- limits ---- */
 
 static int take_functions(struct parser *p, const struct json_object *list) {
@@ -531,6 +614,7 @@ static int take_member(struct parser *p, const char *name, const struct json_val
   if (strcmp(name, "result") == 0) return take_object(p, name, value, &record->result);
   if (strcmp(name, "limits") == 0) return take_limits(p, value);
   if (strcmp(name, "trace") == 0) return take_trace(p, value);
+  if (strcmp(name, "digest") == 0) return take_digest(p, value);
   if (strcmp(name, "left_out") == 0) return take_left_out(p, value);
   if (strcmp(name, "at") == 0) return number_of(p, name, value->object, 0, INT64_MAX, &record->at_ms);
   if (strcmp(name, "attempt") == 0) {

@@ -192,7 +192,7 @@ START_TEST(what_does_not_fit_is_left_out_and_said) {
   ck_assert_uint_eq(record.left_out, 0);
   whole = text_len;
 
-  for (size_t max = 4096; max <= whole + 200; max += 37) {
+  for (size_t max = 4096; max <= whole + 600; max += 37) {
     job->record_max_bytes = max;
     make_and_read();
     ck_assert_ptr_nonnull(record.job.data); /* 2 kB fit always */
@@ -204,11 +204,15 @@ START_TEST(what_does_not_fit_is_left_out_and_said) {
     ck_assert_int_eq(record.call_count < 2, (record.left_out & RECORD_CALLS) != 0);
     ck_assert_int_eq(record.result.data == NULL, (record.left_out & RECORD_RESULT) != 0);
   }
+  job->record_max_bytes = whole + 600;
+  make_and_read();
   ck_assert_uint_eq(record.left_out, 0);
 }
 END_TEST
 
-START_TEST(a_result_that_does_not_fit_leaves_room_for_the_trace) {
+START_TEST(a_result_that_does_not_fit_leaves_its_digest_and_room_for_the_trace) {
+  struct record_digest digest;
+
   parse_job("{\"id\":\"a1\",\"code\":\"1\"}");
   char *large = calloc(1, 200001);
   memset(large, 'x', 200000);
@@ -220,6 +224,12 @@ START_TEST(a_result_that_does_not_fit_leaves_room_for_the_trace) {
   ck_assert_uint_eq(record.left_out, RECORD_RESULT);
   ck_assert_str_eq(record.trace, "c5 ");
   ck_assert_str_eq(record.status, "ok");
+  ck_assert(record.has_digest);
+  record_digest_make(&result, &digest);
+  ck_assert_mem_eq(&record.digest, &digest, sizeof(digest));
+  result.result.data[100000] = 'y';
+  record_digest_make(&result, &digest);
+  ck_assert_uint_ne(record.digest.part[RECORD_DIGEST_result], digest.part[RECORD_DIGEST_result]);
 }
 END_TEST
 
@@ -283,6 +293,7 @@ static const struct {
     {"{\"record\":1," JOB "," LIMITS ",\"calls\":[{\"call\":1,\"name\":\"f\",\"args\":{}}]}", "calls.args: not an array"},
     {"{\"record\":1," JOB "," LIMITS ",\"calls\":[],\"calls\":[{\"call\":1}]}", "calls: call 1"},
     {"{\"record\":1," JOB "," LIMITS ",\"trace\":[]}", "trace: not a string"},
+    {"{\"record\":1," JOB "," LIMITS ",\"digest\":{\"entries\":1,\"result\":\"xyz\"}}", "digest.result: not a string of 16"},
     {"{\"record\":1," JOB "," LIMITS ",\"seed\":-1}", "seed: not an integer"},
     {"{\"record\":1," JOB "," LIMITS ",\"left_out\":\"job\"}", "left_out: not an array"},
 };
@@ -316,7 +327,7 @@ int main(void) {
   tcase_add_test(making, the_workers_note_is_not_part_of_it_but_its_attempt_is);
   tcase_add_test(making, arguments_that_are_no_array_go_in_as_a_string);
   tcase_add_test(making, what_does_not_fit_is_left_out_and_said);
-  tcase_add_test(making, a_result_that_does_not_fit_leaves_room_for_the_trace);
+  tcase_add_test(making, a_result_that_does_not_fit_leaves_its_digest_and_room_for_the_trace);
   tcase_add_test(making, a_job_that_does_not_fit_is_said);
   tcase_add_test(making, what_was_lost_before_is_said_too);
   tcase_add_loop_test(reading, what_is_no_record_is_told, 0, (int)COUNT(bad));

@@ -32,6 +32,7 @@ _spec.loader.exec_module(hostile)
 Failure, until, PREFIX = hostile.Failure, hostile.until, hostile.PREFIX
 
 IN_FLIGHT = 4
+RECORD_MAX_BYTES = 2 << 20
 SECRETS = (fake_aws.OWN_ACCESS_KEY, fake_aws.OWN_KEY['secret'], 'Authorization', 'AWS4-HMAC')
 DELAYS = [  # so that answers overtake each other
     {'match': {'probability': 0.3, 'seed': 1}, 'do': {'kind': 'delay', 'ms': 45}},
@@ -57,7 +58,7 @@ class Setting(hostile.Setting):
             'ISOQ_REDIS_URL': f'unix://{self.socket}'}
         with open(os.path.join(self.dir, 'worker.log'), 'wb') as log:
             self.worker = subprocess.Popen(
-                [os.path.join(self.bin_dir, 'isoq'), 'worker', '--executors', '2', '--record-max-bytes', '16777216',
+                [os.path.join(self.bin_dir, 'isoq'), 'worker', '--executors', '2', '--record-max-bytes', str(RECORD_MAX_BYTES),
                  '--max-result-bytes', '1000000'], env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=self.dir, preexec_fn=hostile.die_with_parent)
         self.processes.append(self.worker)
@@ -161,6 +162,7 @@ def run(setting, arguments):
         calls_made += calls
     results = record_jobs(setting, jobs)
     records = {job_id: export(setting, job_id) for job_id in results}
+    digests = sum('digest' in record for _, record in records.values())
     turned = sum(overtaken(record) for _, record in records.values())
     setting.stop_everything()
 
@@ -174,6 +176,9 @@ def run(setting, arguments):
                 if arguments.keep:
                     shutil.copy(records[job_id][0], arguments.keep)
     check_changed_call(setting, records.values())
+    if digests == 0 or any(record['status'] == 'ok' and record.get('left_out', ['result']) != ['result']
+                           for _, record in records.values()):
+        raise Failure('no result was too large for its record, or something else was left out of one')
     if turned == 0:
         raise Failure('in no record did an answer overtake another')
     statuses = {}
@@ -181,6 +186,7 @@ def run(setting, arguments):
         statuses[result['status']] = statuses.get(result['status'], 0) + 1
     print('statuses:', ', '.join(f'{name} {count}' for name, count in sorted(statuses.items())))
     print(f'kinds: {len({name for name, _ in results.values()})}; with calls: {calls_made}; answers out of order in {turned}; '
+          f'compared by digest: {digests}; '
           f'slowest replay {slowest[0]:.1f} s ({slowest[1]})')
     print(f'{len(results)} jobs recorded, {len(results) - len(failures)} replays identical, {len(failures)} different')
     return 1 if failures else 0
