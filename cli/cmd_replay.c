@@ -85,8 +85,8 @@ static int read_summary(struct play *play) {
 static int replace_code(struct play *play) {
   const char *path = play->cli->args.value[OPTION_CODE];
   size_t len;
-  int status = script_read_file("script", path, play->cli->config.max_code_bytes, "max_code_bytes", &play->code,
-                                &play->code_len);
+  int status = script_read_file("script", path, play->cli->config.max_code_bytes, "max_code_bytes",
+                                &play->code, &play->code_len);
   if (status) return status;
   const size_t valid = utf8_check(play->code, play->code_len);
   if (valid < play->code_len) {
@@ -113,7 +113,8 @@ static int make_job(struct play *play) {
     return CLI_USAGE;
   }
   if (rc == 0)
-    rc = replay_new(record, play->summary.status, play->summary.entries, play->loose, play->live, &play->replay);
+    rc = replay_new(record, play->summary.status, play->summary.entries, play->loose, play->live,
+                    &play->replay);
   if (rc) {
     cli_error("%s", strerror(-rc));
     return CLI_UNAVAILABLE;
@@ -121,7 +122,8 @@ static int make_job(struct play *play) {
   const size_t unknown = replay_set_up_job(play->replay, play->summary.status, play->limits.functions,
                                            play->limits.function_count, play->job);
   if (unknown > 0)
-    cli_error("%zu host functions of the record are not known to this isoq; the script does not find them", unknown);
+    cli_error("%zu host functions of the record are not known to this isoq; the script does not find them",
+              unknown);
   play->job->replay = play->replay;
   play->cli->config.max_result_bytes = (int64_t)record->max_result_bytes;
   play->cli->config.max_timers = record->max_timers;
@@ -136,11 +138,13 @@ static int load(struct play *play) {
   free(text);
   if (status) return status;
   if (!play->record.job.data) {
-    cli_error("the record of job %s holds no job: it did not fit (record_max_bytes of its worker)", play->record.id);
+    cli_error("the record of job %s holds no job: it did not fit (record_max_bytes of its worker)",
+              play->record.id);
     return CLI_UNAVAILABLE;
   }
   if (!play->record.result.data && !play->record.has_digest && !play->loose) {
-    cli_error("the record of job %s holds no result to compare with: it did not fit (record_max_bytes of its worker); "
+    cli_error("the record of job %s holds no result to compare with: it did not fit (record_max_bytes of its "
+              "worker); "
               "its status was %s. --code FILE runs a script under it all the same",
               play->record.id, play->record.status);
     return CLI_UNAVAILABLE;
@@ -171,15 +175,16 @@ static char *compare_digests(const struct play *play, const struct job_result *r
   record_digest_make(result, &now);
   for (size_t i = 0; i < RECORD_DIGEST_COUNT && n == 0; i++)
     if (now.part[i] != play->record.digest.part[i])
-      n = asprintf(&difference, "%s: not as recorded; the recorded one did not fit into the record (record_max_bytes)",
+      n = asprintf(&difference,
+                   "%s: not as recorded; the recorded one did not fit into the record (record_max_bytes)",
                    record_digest_name((enum record_digest_part)i));
   *failed = n < 0;
   return n > 0 ? difference : NULL;
 }
 
 /* The first thing that was not as recorded; malloc'ed, NULL: nothing. */
-static char *find_difference(const struct play *play, const struct job_result *result, const char *json, size_t len,
-                             bool *failed) {
+static char *find_difference(const struct play *play, const struct job_result *result, const char *json,
+                             size_t len, bool *failed) {
   *failed = false;
   if (result->trace.len > 0 || play->replay->difference) {
     char *copy = strdup(result->trace.len > 0 ? result->trace.data : play->replay->difference);
@@ -231,7 +236,8 @@ static void say_made(const struct replay *replay) {
   for (size_t i = 0; i < replay->made_count; i++) {
     const struct replay_made *made = &replay->made[i];
     if (made->recorded)
-      cli_error("call %u: %s: answered from the record (its call %u)", made->call, made->text, made->recorded);
+      cli_error("call %u: %s: answered from the record (its call %u)", made->call, made->text,
+                made->recorded);
     else
       cli_error("call %u: %s: new, %s", made->call, made->text,
                 replay->live ? "made live" : "refused (--live makes it)");

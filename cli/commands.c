@@ -97,7 +97,8 @@ const struct command commands[] = {
      .summary = "print the result of a job",
      .about =
          "Reading does not consume: the result can be read again until its time to live ends, and a BLPOP of "
-         "the producer's\nown still gets it. Every queue of the queue setting is looked at. --record writes the job's replay "
+         "the producer's\nown still gets it. Every queue of the queue setting is looked at. --record writes "
+         "the job's replay "
          "record to a file\ninstead, for isoq replay on another machine.\n",
      .status = JOB_STATUS "  3  no Redis, or no result (in time)\n  130  interrupted while waiting\n",
      .examples = {{"as JSON, for jq:", "isoq result 0190-example --json | jq .execution_time_ms"},
@@ -129,8 +130,10 @@ const struct command commands[] = {
      .summary = "run a recorded job again, exactly as it ran",
      .about =
          "Takes the job's record from Redis (every queue of the queue setting is looked at) or from a file "
-         "that isoq result\n--record wrote, and runs the job again, offline: what it read of clock and random "
-         "values, the order of its timers\nand the answers of its host functions come from the record. Prints "
+         "that isoq result\n--record wrote, and runs the job again, offline: what it read of clock and "
+         "random "
+         "values, the order of its timers\nand the answers of its host functions come from the record. "
+         "Prints "
          "the result, then identical, or the first\nthing that was not as recorded.\n\n"
          "--code runs another script under the same record: its calls are answered by recorded calls of the "
          "same name and\narguments, each once; others are refused, or made in earnest with --live.\n",

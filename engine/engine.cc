@@ -196,7 +196,7 @@ void ReportStop(Runtime *runtime, isoq_status reason) {
   case ISOQ_STATUS_OOM:
     return SetFailure(runtime->out, reason, "MemoryError",
                       DescribeShortage(*runtime->budget, runtime->trace->RecordedLimit(static_cast<uint32_t>(
-                                                            config.max_heap_size_bytes >> 20))) +
+                                                             config.max_heap_size_bytes >> 20))) +
                           Format("; stopped after %.0f ms", ran_ms));
   default:
     return SetFailure(runtime->out, reason, "CancelledError",

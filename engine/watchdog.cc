@@ -106,7 +106,8 @@ void WatchdogLimit(uint32_t timeout_ms, uint32_t cpu_ms) {
   if (dog.isolate.load() == nullptr) return;
   int64_t deadline_ns = dog.started_ns + timeout_ms * 1000000LL;
   int64_t cpu_deadline_ns = dog.cpu_started_ns + cpu_ms * 1000000LL;
-  if (timeout_ms != 0 && (dog.deadline_ns == 0 || deadline_ns < dog.deadline_ns)) dog.deadline_ns = deadline_ns;
+  if (timeout_ms != 0 && (dog.deadline_ns == 0 || deadline_ns < dog.deadline_ns))
+    dog.deadline_ns = deadline_ns;
   if (cpu_ms != 0 && (dog.cpu_deadline_ns == 0 || cpu_deadline_ns < dog.cpu_deadline_ns))
     dog.cpu_deadline_ns = cpu_deadline_ns;
 }

@@ -20,7 +20,8 @@
 #include "queue/json_text.h"
 #include "queue/result.h"
 
-#define RECORD_DEPTH (JOB_DEPTH_MAX + 16) /* a job, or a result with metadata, or an answer, and the record around it */
+#define RECORD_DEPTH                                                                                         \
+  (JOB_DEPTH_MAX + 16) /* a job, or a result with metadata, or an answer, and the record around it */
 #define ARGS_DEPTH JOB_DEPTH_MAX
 #define CALLS_MAX 1000000 /* as max_calls */
 #define FUNCTIONS_MAX 32
@@ -29,7 +30,8 @@
 static const struct {
   const char *name;
   enum record_part part;
-} parts[] = {{"job", RECORD_JOB}, {"result", RECORD_RESULT}, {"trace", RECORD_TRACE}, {"calls", RECORD_CALLS}};
+} parts[] = {
+    {"job", RECORD_JOB}, {"result", RECORD_RESULT}, {"trace", RECORD_TRACE}, {"calls", RECORD_CALLS}};
 #define PART_COUNT (sizeof parts / sizeof parts[0])
 
 /* ---- digests ---- */
@@ -368,7 +370,8 @@ static int read_value(struct parser *p, struct json_value *out) {
   const enum json_read kind = json_reader_value(&p->reader, out);
   if (kind == JSON_READ_OK) return 0;
   if (kind == JSON_READ_DEEP)
-    wrong(p, "not a replay record: nested deeper than %d levels at byte %zu", RECORD_DEPTH, p->reader.problem_at);
+    wrong(p, "not a replay record: nested deeper than %d levels at byte %zu", RECORD_DEPTH,
+          p->reader.problem_at);
   json_value_free(out);
   return not_json(p);
 }
@@ -397,7 +400,8 @@ static int read_object(struct parser *p, int (*member)(struct parser *p, const c
 
 /* ---- its scalars ---- */
 
-static int take_text(struct parser *p, const char *name, const struct json_value *value, size_t max, char **out) {
+static int take_text(struct parser *p, const char *name, const struct json_value *value, size_t max,
+                     char **out) {
   if (!json_object_is_type(value->object, json_type_string) ||
       (size_t)json_object_get_string_len(value->object) > max)
     return wrong(p, "%s: not a string of at most %zu bytes", name, max);
@@ -434,8 +438,9 @@ static int take_version(struct parser *p, const struct json_value *value) {
   switch (version) {
   case 1: return 0;
   default:
-    return wrong(p, "record: version %" PRId64 " is newer than this isoq, which reads up to %d; install a newer isoq",
-                 version, RECORD_VERSION);
+    return wrong(
+        p, "record: version %" PRId64 " is newer than this isoq, which reads up to %d; install a newer isoq",
+        version, RECORD_VERSION);
   }
 }
 
@@ -465,7 +470,8 @@ static int take_left_out(struct parser *p, const struct json_value *value) {
 static int take_digest(struct parser *p, const struct json_value *value) {
   struct record_digest *digest = &p->record->digest;
   int64_t entries = 0;
-  const int r = number_of(p, "digest.entries", json_object_object_get(value->object, "entries"), 0, INT32_MAX, &entries);
+  const int r = number_of(p, "digest.entries", json_object_object_get(value->object, "entries"), 0, INT32_MAX,
+                          &entries);
   if (r < 0) return r;
   digest->entries = (size_t)entries;
   for (size_t i = 0; i < RECORD_DIGEST_COUNT; i++) {
@@ -576,8 +582,7 @@ static int read_call(struct parser *p) {
   if (r < 0) return r;
   if (call->call != record->call_count) /* so that call n is the n-th */
     return wrong(p, "calls: element %zu is call number %u", record->call_count, call->call);
-  if (!call->name || !call->args.data)
-    return wrong(p, "calls: call %u has no name or no args", call->call);
+  if (!call->name || !call->args.data) return wrong(p, "calls: call %u has no name or no args", call->call);
   return 0;
 }
 
@@ -648,14 +653,15 @@ static int read_whole(struct parser *p) {
   }
   if (r < 0) return r;
   if (!p->has_version)
-    return wrong(p, "not a replay record: it has no member \"record\"; isoq result ID --record FILE writes one");
+    return wrong(p,
+                 "not a replay record: it has no member \"record\"; isoq result ID --record FILE writes one");
   if (!p->has_limits) return wrong(p, "limits: missing");
   if (!p->record->job.data && !(p->record->left_out & RECORD_JOB)) return wrong(p, "job: missing");
   return 0;
 }
 
 static int fill_blanks(struct record *record) {
-  char **const texts[] = {&record->isoq, &record->v8,     &record->queue, &record->id,
+  char **const texts[] = {&record->isoq,   &record->v8,     &record->queue, &record->id,
                           &record->worker, &record->status, &record->trace};
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
     if (!*texts[i] && !(*texts[i] = strdup(""))) return -ENOMEM;
@@ -684,8 +690,8 @@ int record_parse(const char *text, size_t len, struct record *out, char error[RE
 }
 
 void record_free(struct record *record) {
-  char *const texts[] = {record->text,   record->isoq,   record->v8,   record->queue,
-                         record->id, record->worker, record->status, record->trace};
+  char *const texts[] = {record->text, record->isoq,   record->v8,     record->queue,
+                         record->id,   record->worker, record->status, record->trace};
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
     free(texts[i]);
   for (size_t i = 0; i < record->function_count; i++)

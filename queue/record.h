@@ -75,11 +75,11 @@ char *record_call_make(const struct record_noted *noted, size_t *len);
 
 struct record_call {
   uint32_t call;
-  char *name;              /* owned */
-  struct job_span args;    /* JSON text of an array; or of a string, where it was no array */
-  bool answered, ok;       /* `ok` and `answer` count only where it was answered */
-  bool left_out;           /* its answer is not in the record */
-  struct job_span answer;  /* JSON text */
+  char *name;             /* owned */
+  struct job_span args;   /* JSON text of an array; or of a string, where it was no array */
+  bool answered, ok;      /* `ok` and `answer` count only where it was answered */
+  bool left_out;          /* its answer is not in the record */
+  struct job_span answer; /* JSON text */
 };
 
 enum record_part {

@@ -165,9 +165,9 @@ static int call_bindings(struct calls *calls, const struct wire_call *call) {
 }
 
 static int call_record(struct calls *calls, const struct wire_call *call) {
-  static const char refused[] =
-      "{\"name\":\"ReplayError\",\"message\":\"the record has no such call, and new ones are not made; isoq replay "
-      "--live makes them\"}";
+  static const char refused[] = "{\"name\":\"ReplayError\",\"message\":\"the record has no such call, and "
+                                "new ones are not made; isoq replay "
+                                "--live makes them\"}";
   const struct record_call *recorded;
   int r = replay_call(calls->replay, call, &recorded);
 

@@ -68,7 +68,7 @@ struct executor {
   struct outcome outcome;
   struct job_result result; /* told by a RESULT, not delivered yet */
   bool has_result, cancelled;
-  struct calls *calls; /* NULL: the job has called nothing so far */
+  struct calls *calls;      /* NULL: the job has called nothing so far */
   struct result_text trace; /* of the job, as far as it came */
   size_t trace_bytes;       /* that came; not all of them may be kept */
   int64_t job_started_ns, job_started_ms, job_cpu_ns;
@@ -271,7 +271,8 @@ void executor_cancel(struct executor *e) {
 /* Which messages each state permits; in BUSY and DRAINING only while the job has no verdict yet. */
 static const unsigned permitted[EXECUTOR_STATES] = {
     [EXECUTOR_SPAWNING] = BIT(WIRE_HELLO),
-    [EXECUTOR_BUSY] = BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING) | BIT(WIRE_CALL) | BIT(WIRE_TRACE),
+    [EXECUTOR_BUSY] =
+        BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING) | BIT(WIRE_CALL) | BIT(WIRE_TRACE),
     [EXECUTOR_DRAINING] =
         BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING) | BIT(WIRE_CALL) | BIT(WIRE_TRACE),
 };

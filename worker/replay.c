@@ -28,9 +28,9 @@ static int make_trace(struct replay *replay, enum isoq_status status, size_t ent
   const struct record *record = replay->record;
   char first[64] = "";
   uint32_t limit = status == ISOQ_STATUS_TIMEOUT       ? record->timeout_ms
-                      : status == ISOQ_STATUS_CPU_TIMEOUT ? record->cpu_ms
-                    : status == ISOQ_STATUS_OOM         ? record->memory_mb
-                                                        : 0;
+                   : status == ISOQ_STATUS_CPU_TIMEOUT ? record->cpu_ms
+                   : status == ISOQ_STATUS_OOM         ? record->memory_mb
+                                                       : 0;
 
   if (!ends_at_its_own_place(status) && !replay->loose)
     snprintf(first, sizeof(first), "s%d,%zu,%u ", (int)status, entries, limit);
@@ -132,7 +132,8 @@ static bool same_json(const char *a, size_t a_len, const char *b, size_t b_len) 
 }
 
 static bool same_call(const struct record_call *recorded, const struct wire_call *now) {
-  return strlen(recorded->name) == now->name.len && memcmp(recorded->name, now->name.data, now->name.len) == 0 &&
+  return strlen(recorded->name) == now->name.len &&
+         memcmp(recorded->name, now->name.data, now->name.len) == 0 &&
          same_json(recorded->args.data, recorded->args.len, now->args.data, now->args.len);
 }
 
@@ -207,8 +208,8 @@ static int call_again(struct replay *replay, const struct wire_call *call, const
     n = asprintf(&message, "call %u: %s: its answer did not fit into the record (record_max_bytes)",
                  call->call, now);
   } else {
-    replay_describe_call(recorded->name, strlen(recorded->name), recorded->args.data, recorded->args.len, then,
-                         sizeof(then));
+    replay_describe_call(recorded->name, strlen(recorded->name), recorded->args.data, recorded->args.len,
+                         then, sizeof(then));
     n = asprintf(&message, "call %u: recorded %s, now %s", call->call, then, now);
   }
   return differs(replay, n < 0 ? NULL : message);
