@@ -78,6 +78,7 @@ static int read_summary(struct play *play) {
   for (int i = 0; i < ISOQ_STATUS_COUNT; i++)
     if (strcmp(record->status, isoq_status_name((enum isoq_status)i)) == 0)
       play->summary.status = (enum isoq_status)i;
+  play->summary.entries = record->digest.entries;
   return CLI_OK;
 }
 
@@ -142,7 +143,7 @@ static int load(struct play *play) {
               play->record.id);
     return CLI_UNAVAILABLE;
   }
-  if (!play->record.result.data && !play->loose) {
+  if (!play->record.result.data && !play->record.has_digest && !play->loose) {
     cli_error("the record of job %s holds no result to compare with: it did not fit (record_max_bytes of its "
               "worker); "
               "its status was %s. --code FILE runs a script under it all the same",
@@ -164,6 +165,24 @@ static void say_versions(const struct play *play) {
     cli_error("recorded with V8 %s; this is V8 %s: messages of errors may differ", record->v8, v8);
 }
 
+/* Of a result that was too large for the record. */
+static char *compare_digests(const struct play *play, const struct job_result *result, bool *failed) {
+  struct record_digest now;
+  char *difference = NULL;
+  int n = 0;
+  if (result->status != play->summary.status)
+    n = asprintf(&difference, "status: recorded \"%s\", now \"%s\"", isoq_status_name(play->summary.status),
+                 isoq_status_name(result->status));
+  record_digest_make(result, &now);
+  for (size_t i = 0; i < RECORD_DIGEST_COUNT && n == 0; i++)
+    if (now.part[i] != play->record.digest.part[i])
+      n = asprintf(&difference,
+                   "%s: not as recorded; the recorded one did not fit into the record (record_max_bytes)",
+                   record_digest_name((enum record_digest_part)i));
+  *failed = n < 0;
+  return n > 0 ? difference : NULL;
+}
+
 /* The first thing that was not as recorded; malloc'ed, NULL: nothing. */
 static char *find_difference(const struct play *play, const struct job_result *result, const char *json,
                              size_t len, bool *failed) {
@@ -173,6 +192,7 @@ static char *find_difference(const struct play *play, const struct job_result *r
     *failed = !copy;
     return copy;
   }
+  if (!play->recorded) return compare_digests(play, result, failed);
   struct json_object *now = compare_parse(json, len);
   char *difference = NULL;
   *failed = !now;

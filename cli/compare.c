@@ -67,7 +67,8 @@ static struct text text_of(struct json_object *value) {
 
 static bool same(struct json_object *a, struct json_object *b) {
   const struct text x = text_of(a), y = text_of(b);
-  return json_object_get_type(a) == json_object_get_type(b) && x.len == y.len && memcmp(x.data, y.data, x.len) == 0;
+  return json_object_get_type(a) == json_object_get_type(b) && x.len == y.len &&
+         memcmp(x.data, y.data, x.len) == 0;
 }
 
 /* The piece of `text` around `from`, in quotes if it is a string, whole characters, one line. */

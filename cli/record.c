@@ -17,8 +17,8 @@
 #define RECORD_FILE_MAX (INT64_C(64) << 20)
 
 /* A string reply, copied; NULL where there is none. */
-static char *ask_text(struct cli_redis *redis, const char *command, const char *key, const char *field, size_t *len,
-                      bool *failed) {
+static char *ask_text(struct cli_redis *redis, const char *command, const char *key, const char *field,
+                      size_t *len, bool *failed) {
   redisReply *reply = field ? cli_redis_command(redis, "%s %s %s", command, key, field)
                             : cli_redis_command(redis, "%s %s", command, key);
   char *text = NULL;
@@ -44,13 +44,14 @@ static void say_done(const char *id, const char *queue, const char *done) {
   static const char *const never_ran[] = {":invalid", ":worker_lost", ":cancelled"};
   for (size_t i = 0; i < sizeof never_ran / sizeof never_ran[0]; i++)
     if (ends_with(done, never_ran[i])) {
-      cli_error("job %s of queue %s ended as %s and has no record: it did not run, or was not recorded", id, queue,
-                never_ran[i] + 1);
+      cli_error("job %s of queue %s ended as %s and has no record: it did not run, or was not recorded", id,
+                queue, never_ran[i] + 1);
       return;
     }
-  cli_error("job %s of queue %s has ended, but was not recorded: recording was off for it (the job's field record, "
-            "or the worker's settings record and record_on)",
-            id, queue);
+  cli_error(
+      "job %s of queue %s has ended, but was not recorded: recording was off for it (the job's field record, "
+      "or the worker's settings record and record_on)",
+      id, queue);
 }
 
 /* True when this queue knows of the job. */
@@ -80,9 +81,10 @@ static void say_missing(const struct cli *cli, struct cli_redis *redis, const ch
   bool failed = false;
   for (size_t i = 0; i < queues->count; i++)
     if (say_of_queue(cli, redis, queues->items[i], id, &failed) || failed) return;
-  cli_error("no record of job %s: the id is not known in queue %s%s, or its record has expired (record_ttl_s: "
-            "%" PRId64 " s here)",
-            id, queues->items[0], queues->count > 1 ? " and the others" : "", cli->config.record_ttl_s);
+  cli_error(
+      "no record of job %s: the id is not known in queue %s%s, or its record has expired (record_ttl_s: "
+      "%" PRId64 " s here)",
+      id, queues->items[0], queues->count > 1 ? " and the others" : "", cli->config.record_ttl_s);
 }
 
 int record_fetch(const struct cli *cli, struct cli_redis *redis, const char *id, char **text, size_t *len) {
@@ -103,8 +105,8 @@ int record_load(struct cli *cli, const char *word, char **text, size_t *len) {
   if (strcmp(word, "-") == 0 || strchr(word, '/') || ends_with(word, ".json"))
     return script_read_file("record", word, RECORD_FILE_MAX, "64 MiB", text, len);
   if (!job_id_valid(word, strlen(word))) {
-    cli_error("\"%s\" is neither a job's id (1 to %d letters, digits and ._:-) nor a file ending in .json", word,
-              JOB_ID_MAX);
+    cli_error("\"%s\" is neither a job's id (1 to %d letters, digits and ._:-) nor a file ending in .json",
+              word, JOB_ID_MAX);
     return CLI_USAGE;
   }
   int status = cli_redis_open(cli, &redis);

@@ -108,7 +108,8 @@ static int read_code(struct cli *cli, struct script *script) {
       cli_error("no script: give a FILE, - for standard input, or -e CODE");
       return CLI_USAGE;
     }
-    int status = script_read_file("script", path ? path : "-", limit, "max_code_bytes", &script->code, &script->len);
+    int status =
+        script_read_file("script", path ? path : "-", limit, "max_code_bytes", &script->code, &script->len);
     if (status) return status;
   }
   size_t valid = utf8_check(script->code, script->len);

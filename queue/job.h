@@ -40,8 +40,8 @@ struct job_limits {
   uint32_t max_calls;         /* of them, in one job */
   bool record;                /* what a job gets that does not say */
   int64_t record_max_bytes;
-  int64_t max_code_bytes;     /* decoded UTF-8 */
-  int64_t max_input_bytes;    /* JSON text; of metadata too */
+  int64_t max_code_bytes;  /* decoded UTF-8 */
+  int64_t max_input_bytes; /* JSON text; of metadata too */
   int64_t max_payload_bytes;
 };
 

@@ -223,10 +223,9 @@ char *json_text_quote(const char *text, size_t len, size_t *out_len) {
   clean = utf8_sanitize(text, len, &clean_len);
   struct json_object *json =
       clean && clean_len <= INT32_MAX ? json_object_new_string_len(clean, (int)clean_len) : NULL;
-  const char *quoted =
-      json ? json_object_to_json_string_length(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE,
-                                               out_len)
-           : NULL;
+  const char *quoted = json ? json_object_to_json_string_length(
+                                  json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, out_len)
+                            : NULL;
   if (quoted) copy = strdup(quoted);
   json_object_put(json);
   free(clean);

@@ -20,7 +20,8 @@
 #include "queue/json_text.h"
 #include "queue/result.h"
 
-#define RECORD_DEPTH (JOB_DEPTH_MAX + 16) /* a job, or a result with metadata, or an answer, and the record around it */
+#define RECORD_DEPTH                                                                                         \
+  (JOB_DEPTH_MAX + 16) /* a job, or a result with metadata, or an answer, and the record around it */
 #define ARGS_DEPTH JOB_DEPTH_MAX
 #define CALLS_MAX 1000000 /* as max_calls */
 #define FUNCTIONS_MAX 32
@@ -29,8 +30,65 @@
 static const struct {
   const char *name;
   enum record_part part;
-} parts[] = {{"job", RECORD_JOB}, {"result", RECORD_RESULT}, {"trace", RECORD_TRACE}, {"calls", RECORD_CALLS}};
+} parts[] = {
+    {"job", RECORD_JOB}, {"result", RECORD_RESULT}, {"trace", RECORD_TRACE}, {"calls", RECORD_CALLS}};
 #define PART_COUNT (sizeof parts / sizeof parts[0])
+
+/* ---- digests ---- */
+
+static const char *const digest_names[] = {
+#define X(name) #name,
+    RECORD_DIGEST_LIST(X)
+#undef X
+};
+
+const char *record_digest_name(enum record_digest_part part) {
+  return digest_names[part];
+}
+
+#define FNV_START UINT64_C(14695981039346656037)
+
+static uint64_t fnv(uint64_t hash, const void *data, size_t len) {
+  const unsigned char *at = data;
+  for (size_t i = 0; i < len; i++)
+    hash = (hash ^ at[i]) * UINT64_C(1099511628211);
+  return hash;
+}
+
+static uint64_t fnv_number(uint64_t hash, uint64_t number) {
+  unsigned char bytes[8];
+  for (size_t i = 0; i < sizeof bytes; i++)
+    bytes[i] = (unsigned char)(number >> (8 * i));
+  return fnv(hash, bytes, sizeof bytes);
+}
+
+static uint64_t fnv_text(uint64_t hash, struct result_text text) {
+  hash = fnv_number(hash, text.data ? text.len + 1 : 0);
+  return fnv(hash, text.data, text.data ? text.len : 0);
+}
+
+void record_digest_make(const struct job_result *result, struct record_digest *out) {
+  const enum isoq_status status = result->status;
+  const bool stopped =
+      status != ISOQ_STATUS_OK && status != ISOQ_STATUS_ERROR && status != ISOQ_STATUS_OUTPUT_LIMIT;
+  uint64_t error = FNV_START, console = FNV_START;
+  if (result->has_error) {
+    error = fnv_text(fnv_text(error, result->error_name), result->error_stack);
+    error = fnv_number(fnv_number(error, (uint64_t)result->error_line), (uint64_t)result->error_column);
+    if (!stopped) error = fnv_text(error, result->error_message);
+  }
+  for (size_t i = 0; i < result->console_count; i++)
+    console = fnv_text(fnv_number(console, result->console[i].level), result->console[i].text);
+  *out = (struct record_digest){.entries = result->console_count};
+  out->part[RECORD_DIGEST_result] =
+      fnv_number(fnv_text(FNV_START, result->result), (uint64_t)result->result_type);
+  out->part[RECORD_DIGEST_error] = error;
+  out->part[RECORD_DIGEST_console_output] = console;
+  out->part[RECORD_DIGEST_stdout] = fnv_text(FNV_START, result->stdout_text);
+  out->part[RECORD_DIGEST_stderr] = stopped ? FNV_START : fnv_text(FNV_START, result->stderr_text);
+  out->part[RECORD_DIGEST_truncated] =
+      fnv_number(FNV_START, result->stdout_truncated + 2u * result->stderr_truncated);
+}
 
 /* ---- writing ---- */
 
@@ -231,7 +289,16 @@ static void add_span(struct builder *b, struct job_span span) {
     add(b, "null");
 }
 
-#define BETWEEN_BYTES 160 /* the members' names, nulls, and the longest "left_out" */
+#define BETWEEN_BYTES 512 /* the members' names, nulls, the longest "left_out", and a digest */
+
+static void add_digest(struct builder *b, const struct job_result *result) {
+  struct record_digest digest;
+  record_digest_make(result, &digest);
+  add(b, ",\"digest\":{\"entries\":%zu", digest.entries);
+  for (size_t i = 0; i < RECORD_DIGEST_COUNT; i++)
+    add(b, ",\"%s\":\"%016" PRIx64 "\"", digest_names[i], digest.part[i]);
+  add(b, "}");
+}
 
 int record_make(const struct job *job, const struct job_result *result, const char *json, size_t json_len,
                 const struct record_setting *setting, int64_t at_ms, char **out, size_t *out_len) {
@@ -253,6 +320,7 @@ int record_make(const struct job *job, const struct job_result *result, const ch
     add_bytes(&head, limits.data, limits.len);
     add(&head, ",");
     add_chosen(&head, &choice, result);
+    if (choice.job.data && !choice.result.data) add_digest(&head, result);
     add(&head, ",\"result\":");
     add_span(&head, choice.result);
     add(&head, "}");
@@ -302,7 +370,8 @@ static int read_value(struct parser *p, struct json_value *out) {
   const enum json_read kind = json_reader_value(&p->reader, out);
   if (kind == JSON_READ_OK) return 0;
   if (kind == JSON_READ_DEEP)
-    wrong(p, "not a replay record: nested deeper than %d levels at byte %zu", RECORD_DEPTH, p->reader.problem_at);
+    wrong(p, "not a replay record: nested deeper than %d levels at byte %zu", RECORD_DEPTH,
+          p->reader.problem_at);
   json_value_free(out);
   return not_json(p);
 }
@@ -331,7 +400,8 @@ static int read_object(struct parser *p, int (*member)(struct parser *p, const c
 
 /* ---- its scalars ---- */
 
-static int take_text(struct parser *p, const char *name, const struct json_value *value, size_t max, char **out) {
+static int take_text(struct parser *p, const char *name, const struct json_value *value, size_t max,
+                     char **out) {
   if (!json_object_is_type(value->object, json_type_string) ||
       (size_t)json_object_get_string_len(value->object) > max)
     return wrong(p, "%s: not a string of at most %zu bytes", name, max);
@@ -368,8 +438,9 @@ static int take_version(struct parser *p, const struct json_value *value) {
   switch (version) {
   case 1: return 0;
   default:
-    return wrong(p, "record: version %" PRId64 " is newer than this isoq, which reads up to %d; install a newer isoq",
-                 version, RECORD_VERSION);
+    return wrong(
+        p, "record: version %" PRId64 " is newer than this isoq, which reads up to %d; install a newer isoq",
+        version, RECORD_VERSION);
   }
 }
 
@@ -393,6 +464,24 @@ static int take_left_out(struct parser *p, const struct json_value *value) {
     for (size_t k = 0; k < PART_COUNT; k++)
       if (strcmp(parts[k].name, name) == 0) p->record->left_out |= parts[k].part;
   }
+  return 0;
+}
+
+static int take_digest(struct parser *p, const struct json_value *value) {
+  struct record_digest *digest = &p->record->digest;
+  int64_t entries = 0;
+  const int r = number_of(p, "digest.entries", json_object_object_get(value->object, "entries"), 0, INT32_MAX,
+                          &entries);
+  if (r < 0) return r;
+  digest->entries = (size_t)entries;
+  for (size_t i = 0; i < RECORD_DIGEST_COUNT; i++) {
+    struct json_object *hex = json_object_object_get(value->object, digest_names[i]);
+    const char *text = json_object_is_type(hex, json_type_string) ? json_object_get_string(hex) : "";
+    if (strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
+      return wrong(p, "digest.%s: not a string of 16 hexadecimal digits", digest_names[i]);
+    digest->part[i] = strtoull(text, NULL, 16);
+  }
+  p->record->has_digest = true;
   return 0;
 }
 
@@ -493,8 +582,7 @@ static int read_call(struct parser *p) {
   if (r < 0) return r;
   if (call->call != record->call_count) /* so that call n is the n-th */
     return wrong(p, "calls: element %zu is call number %u", record->call_count, call->call);
-  if (!call->name || !call->args.data)
-    return wrong(p, "calls: call %u has no name or no args", call->call);
+  if (!call->name || !call->args.data) return wrong(p, "calls: call %u has no name or no args", call->call);
   return 0;
 }
 
@@ -531,6 +619,7 @@ static int take_member(struct parser *p, const char *name, const struct json_val
   if (strcmp(name, "result") == 0) return take_object(p, name, value, &record->result);
   if (strcmp(name, "limits") == 0) return take_limits(p, value);
   if (strcmp(name, "trace") == 0) return take_trace(p, value);
+  if (strcmp(name, "digest") == 0) return take_digest(p, value);
   if (strcmp(name, "left_out") == 0) return take_left_out(p, value);
   if (strcmp(name, "at") == 0) return number_of(p, name, value->object, 0, INT64_MAX, &record->at_ms);
   if (strcmp(name, "attempt") == 0) {
@@ -564,14 +653,15 @@ static int read_whole(struct parser *p) {
   }
   if (r < 0) return r;
   if (!p->has_version)
-    return wrong(p, "not a replay record: it has no member \"record\"; isoq result ID --record FILE writes one");
+    return wrong(p,
+                 "not a replay record: it has no member \"record\"; isoq result ID --record FILE writes one");
   if (!p->has_limits) return wrong(p, "limits: missing");
   if (!p->record->job.data && !(p->record->left_out & RECORD_JOB)) return wrong(p, "job: missing");
   return 0;
 }
 
 static int fill_blanks(struct record *record) {
-  char **const texts[] = {&record->isoq, &record->v8,     &record->queue, &record->id,
+  char **const texts[] = {&record->isoq,   &record->v8,     &record->queue, &record->id,
                           &record->worker, &record->status, &record->trace};
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
     if (!*texts[i] && !(*texts[i] = strdup(""))) return -ENOMEM;
@@ -600,8 +690,8 @@ int record_parse(const char *text, size_t len, struct record *out, char error[RE
 }
 
 void record_free(struct record *record) {
-  char *const texts[] = {record->text,   record->isoq,   record->v8,   record->queue,
-                         record->id, record->worker, record->status, record->trace};
+  char *const texts[] = {record->text, record->isoq,   record->v8,     record->queue,
+                         record->id,   record->worker, record->status, record->trace};
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
     free(texts[i]);
   for (size_t i = 0; i < record->function_count; i++)

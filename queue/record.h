@@ -19,6 +19,27 @@ struct job_result;
 #define RECORD_VERSION 1 /* the one that is written; all up to it are read */
 #define RECORD_ERROR_SIZE 320
 
+/*
+ * What is compared of a result that is too large for its record: FNV-1a, 64 bits, of each part. Of a run that was stopped,
+ * what is measured is left out of it (cli/compare.h).
+ */
+#define RECORD_DIGEST_LIST(X) X(result) X(error) X(console_output) X(stdout) X(stderr) X(truncated)
+
+enum record_digest_part {
+#define X(name) RECORD_DIGEST_##name,
+  RECORD_DIGEST_LIST(X)
+#undef X
+  RECORD_DIGEST_COUNT
+};
+
+struct record_digest {
+  uint64_t part[RECORD_DIGEST_COUNT];
+  size_t entries; /* of console output */
+};
+
+void record_digest_make(const struct job_result *result, struct record_digest *out);
+const char *record_digest_name(enum record_digest_part part);
+
 /* ---- writing ---- */
 
 /* What the run depended on, beside its job. All borrowed. */
@@ -32,8 +53,8 @@ struct record_setting {
 
 /*
  * The record of `job`, which has run and whose result is `json`, with result->trace and result->calls. It has at most
- * job->record_max_bytes bytes: what does not fit is left out, the calls first, then the trace, then the result; and
- * "left_out" names it. `*out` is malloc'ed, NUL-terminated. 0 or -ENOMEM.
+ * job->record_max_bytes bytes: what does not fit is left out, the calls first, then the trace, then the result (a digest of
+ * it stays); and "left_out" names it. `*out` is malloc'ed, NUL-terminated. 0 or -ENOMEM.
  */
 int record_make(const struct job *job, const struct job_result *result, const char *json, size_t json_len,
                 const struct record_setting *setting, int64_t at_ms, char **out, size_t *out_len);
@@ -54,11 +75,11 @@ char *record_call_make(const struct record_noted *noted, size_t *len);
 
 struct record_call {
   uint32_t call;
-  char *name;              /* owned */
-  struct job_span args;    /* JSON text of an array; or of a string, where it was no array */
-  bool answered, ok;       /* `ok` and `answer` count only where it was answered */
-  bool left_out;           /* its answer is not in the record */
-  struct job_span answer;  /* JSON text */
+  char *name;             /* owned */
+  struct job_span args;   /* JSON text of an array; or of a string, where it was no array */
+  bool answered, ok;      /* `ok` and `answer` count only where it was answered */
+  bool left_out;          /* its answer is not in the record */
+  struct job_span answer; /* JSON text */
 };
 
 enum record_part {
@@ -88,6 +109,8 @@ struct record {
   struct record_call *calls; /* owned */
   size_t call_count;
   unsigned left_out; /* enum record_part */
+  bool has_digest;   /* where the result is left out */
+  struct record_digest digest;
 };
 
 /*

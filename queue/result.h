@@ -44,7 +44,7 @@ struct job_result {
   char worker[128];                      /* "" in isoq run */
 
   /* Not part of the JSON; for a replay record (record.h), or of a replay: */
-  bool ran; /* an executor had it */
+  bool ran;                  /* an executor had it */
   struct result_text trace;  /* of the engine; in a strict replay, the first step that was not as recorded */
   bool trace_left_out;       /* there was more of it */
   struct result_text *calls; /* owned array; of host functions, each an element of the record's "calls" */

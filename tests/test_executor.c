@@ -324,14 +324,16 @@ static struct answer run_job(struct executor *executor, const struct wire_job *j
 
 START_TEST(it_tells_a_trace_where_it_is_asked_for) {
   struct executor executor = start();
-  struct wire_job job = job_of("console.log(Date.now()); crypto.randomUUID(); await new Promise(r => setTimeout(r, 1)); 1");
+  struct wire_job job =
+      job_of("console.log(Date.now()); crypto.randomUUID(); await new Promise(r => setTimeout(r, 1)); 1");
   struct answer answer = run_job(&executor, &job);
 
   ck_assert_str_eq(answer.trace, "");
   free(answer.text);
   job.record = true;
   answer = run_job(&executor, &job);
-  ck_assert_msg(answer.trace[0] == 'c' && strstr(answer.trace, " r") != NULL && strstr(answer.trace, " t1 ") != NULL,
+  ck_assert_msg(answer.trace[0] == 'c' && strstr(answer.trace, " r") != NULL &&
+                    strstr(answer.trace, " t1 ") != NULL,
                 "%s", answer.trace);
   free(answer.text);
   finish(&executor);
@@ -360,8 +362,9 @@ END_TEST
 /* Whatever it had printed when it was killed, the reads that led to it are known. */
 START_TEST(the_trace_of_a_killed_job_reaches_as_far_as_its_output) {
   struct executor executor = start();
-  struct wire_job job = job_of("for (let i = 0; ; i++) { console.log(crypto.randomUUID()); if (i % 100 === 99) for (let k = 0; "
-                               "k < 3e5; k++); }");
+  struct wire_job job =
+      job_of("for (let i = 0; ; i++) { console.log(crypto.randomUUID()); if (i % 100 === 99) for (let k = 0; "
+             "k < 3e5; k++); }");
   struct answer answer = {0};
   int reads = 0;
 

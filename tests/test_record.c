@@ -103,12 +103,13 @@ static void make_and_read(void) {
 
 static void assert_span(struct job_span span, const char *wanted) {
   ck_assert_ptr_nonnull(span.data);
-  ck_assert_msg(span.len == strlen(wanted) && memcmp(span.data, wanted, span.len) == 0, "%.*s\nnot %s", (int)span.len,
-                span.data, wanted);
+  ck_assert_msg(span.len == strlen(wanted) && memcmp(span.data, wanted, span.len) == 0, "%.*s\nnot %s",
+                (int)span.len, span.data, wanted);
 }
 
 START_TEST(what_is_written_is_read_again) {
-  const char *payload = "{\"id\":\"a1\", \"code\":\"x\\ud800\", \"input\":1e400,\"timeout_ms\":70,\"seed\":9007199254740991}";
+  const char *payload =
+      "{\"id\":\"a1\", \"code\":\"x\\ud800\", \"input\":1e400,\"timeout_ms\":70,\"seed\":9007199254740991}";
 
   parse_job(payload);
   result_text_set(&result.trace, "c5 t1 ", 6);
@@ -150,7 +151,8 @@ START_TEST(what_is_written_is_read_again) {
 END_TEST
 
 START_TEST(the_workers_note_is_not_part_of_it_but_its_attempt_is) {
-  parse_job("{\"isoq\":{\"deaths\":1,\"attempt\":2,\"delayed\":true,\"token\":\"w:1\"},\"id\":\"a1\",\"code\":\"1\"}");
+  parse_job("{\"isoq\":{\"deaths\":1,\"attempt\":2,\"delayed\":true,\"token\":\"w:1\"},\"id\":\"a1\","
+            "\"code\":\"1\"}");
   make_and_read();
   assert_span(record.job, "{\"id\":\"a1\",\"code\":\"1\"}");
   ck_assert_uint_eq(record.attempt, 3);
@@ -192,7 +194,7 @@ START_TEST(what_does_not_fit_is_left_out_and_said) {
   ck_assert_uint_eq(record.left_out, 0);
   whole = text_len;
 
-  for (size_t max = 4096; max <= whole + 200; max += 37) {
+  for (size_t max = 4096; max <= whole + 600; max += 37) {
     job->record_max_bytes = max;
     make_and_read();
     ck_assert_ptr_nonnull(record.job.data); /* 2 kB fit always */
@@ -204,11 +206,15 @@ START_TEST(what_does_not_fit_is_left_out_and_said) {
     ck_assert_int_eq(record.call_count < 2, (record.left_out & RECORD_CALLS) != 0);
     ck_assert_int_eq(record.result.data == NULL, (record.left_out & RECORD_RESULT) != 0);
   }
+  job->record_max_bytes = whole + 600;
+  make_and_read();
   ck_assert_uint_eq(record.left_out, 0);
 }
 END_TEST
 
-START_TEST(a_result_that_does_not_fit_leaves_room_for_the_trace) {
+START_TEST(a_result_that_does_not_fit_leaves_its_digest_and_room_for_the_trace) {
+  struct record_digest digest;
+
   parse_job("{\"id\":\"a1\",\"code\":\"1\"}");
   char *large = calloc(1, 200001);
   memset(large, 'x', 200000);
@@ -220,6 +226,12 @@ START_TEST(a_result_that_does_not_fit_leaves_room_for_the_trace) {
   ck_assert_uint_eq(record.left_out, RECORD_RESULT);
   ck_assert_str_eq(record.trace, "c5 ");
   ck_assert_str_eq(record.status, "ok");
+  ck_assert(record.has_digest);
+  record_digest_make(&result, &digest);
+  ck_assert_mem_eq(&record.digest, &digest, sizeof(digest));
+  result.result.data[100000] = 'y';
+  record_digest_make(&result, &digest);
+  ck_assert_uint_ne(record.digest.part[RECORD_DIGEST_result], digest.part[RECORD_DIGEST_result]);
 }
 END_TEST
 
@@ -252,8 +264,9 @@ END_TEST
 
 /* ---- reading ---- */
 
-#define LIMITS                                                                                                    \
-  "\"limits\":{\"timeout_ms\":1,\"cpu_ms\":0,\"memory_mb\":64,\"max_output_bytes\":0,\"max_result_bytes\":1,"     \
+#define LIMITS                                                                                               \
+  "\"limits\":{\"timeout_ms\":1,\"cpu_ms\":0,\"memory_mb\":64,\"max_output_bytes\":0,\"max_result_bytes\":"  \
+  "1,"                                                                                                       \
   "\"max_timers\":1,\"max_calls\":0,\"functions\":[],\"capture_console\":true}"
 #define JOB "\"job\":{\"id\":\"a\",\"code\":\"1\"}"
 
@@ -265,7 +278,8 @@ static const struct {
     {"{\"record\":1", "not a replay record, since it is no JSON: it ends too early, at byte 11"},
     {"{\"record\":1,}", "unexpected character '}' at byte 12"},
     {"{} x", "unexpected character 'x' at byte 3"},
-    {"{\"id\":\"a1\",\"status\":\"ok\"}", "it has no member \"record\"; isoq result ID --record FILE writes one"},
+    {"{\"id\":\"a1\",\"status\":\"ok\"}",
+     "it has no member \"record\"; isoq result ID --record FILE writes one"},
     {"{\"record\":2}", "record: version 2 is newer than this isoq, which reads up to 1"},
     {"{\"record\":0}", "record: not an integer from 1 to"},
     {"{\"record\":\"1\"}", "record: not an integer"},
@@ -275,27 +289,33 @@ static const struct {
     {"{\"record\":1," JOB "," LIMITS "," LIMITS "}", "limits: given twice"},
     {"{\"record\":1,\"limits\":{\"timeout_ms\":0}}", "limits.timeout_ms: not an integer from 1 to 86400000"},
     {"{\"record\":1,\"limits\":{\"timeout_ms\":1e3}}", "limits.timeout_ms: not an integer"},
-    {"{\"record\":1,\"limits\":{\"timeout_ms\":1,\"cpu_ms\":0,\"memory_mb\":99999999}}", "limits.memory_mb: not an integer"},
+    {"{\"record\":1,\"limits\":{\"timeout_ms\":1,\"cpu_ms\":0,\"memory_mb\":99999999}}",
+     "limits.memory_mb: not an integer"},
     {"{\"record\":1," JOB "," LIMITS ",\"calls\":5}", "calls: not an array"},
     {"{\"record\":1," JOB "," LIMITS ",\"calls\":[{}]}", "calls: element 1 is call number 0"},
     {"{\"record\":1," JOB "," LIMITS ",\"calls\":[{\"call\":2}]}", "calls: element 1 is call number 2"},
     {"{\"record\":1," JOB "," LIMITS ",\"calls\":[{\"call\":1}]}", "calls: call 1 has no name or no args"},
-    {"{\"record\":1," JOB "," LIMITS ",\"calls\":[{\"call\":1,\"name\":\"f\",\"args\":{}}]}", "calls.args: not an array"},
+    {"{\"record\":1," JOB "," LIMITS ",\"calls\":[{\"call\":1,\"name\":\"f\",\"args\":{}}]}",
+     "calls.args: not an array"},
     {"{\"record\":1," JOB "," LIMITS ",\"calls\":[],\"calls\":[{\"call\":1}]}", "calls: call 1"},
     {"{\"record\":1," JOB "," LIMITS ",\"trace\":[]}", "trace: not a string"},
+    {"{\"record\":1," JOB "," LIMITS ",\"digest\":{\"entries\":1,\"result\":\"xyz\"}}",
+     "digest.result: not a string of 16"},
     {"{\"record\":1," JOB "," LIMITS ",\"seed\":-1}", "seed: not an integer"},
     {"{\"record\":1," JOB "," LIMITS ",\"left_out\":\"job\"}", "left_out: not an array"},
 };
 
 START_TEST(what_is_no_record_is_told) {
   ck_assert_int_eq(record_parse(bad[_i].text, strlen(bad[_i].text), &record, error), -EINVAL);
-  ck_assert_msg(strstr(error, bad[_i].error) != NULL, "%s\nsays %s\nnot %s", bad[_i].text, error, bad[_i].error);
+  ck_assert_msg(strstr(error, bad[_i].error) != NULL, "%s\nsays %s\nnot %s", bad[_i].text, error,
+                bad[_i].error);
 }
 END_TEST
 
 START_TEST(members_of_later_versions_and_blanks_do_not_matter) {
-  const char *with = " { \"new\" : [ { } ] , \"record\" : 1 , " JOB " , " LIMITS
-                     " , \"calls\" : [ { \"call\" : 1 , \"name\" : \"f\" , \"args\" : [ 1 ] , \"soon\" : 2 } ] } \n";
+  const char *with =
+      " { \"new\" : [ { } ] , \"record\" : 1 , " JOB " , " LIMITS
+      " , \"calls\" : [ { \"call\" : 1 , \"name\" : \"f\" , \"args\" : [ 1 ] , \"soon\" : 2 } ] } \n";
 
   ck_assert_msg(record_parse(with, strlen(with), &record, error) == 0, "%s", error);
   ck_assert_uint_eq(record.call_count, 1);
@@ -316,7 +336,7 @@ int main(void) {
   tcase_add_test(making, the_workers_note_is_not_part_of_it_but_its_attempt_is);
   tcase_add_test(making, arguments_that_are_no_array_go_in_as_a_string);
   tcase_add_test(making, what_does_not_fit_is_left_out_and_said);
-  tcase_add_test(making, a_result_that_does_not_fit_leaves_room_for_the_trace);
+  tcase_add_test(making, a_result_that_does_not_fit_leaves_its_digest_and_room_for_the_trace);
   tcase_add_test(making, a_job_that_does_not_fit_is_said);
   tcase_add_test(making, what_was_lost_before_is_said_too);
   tcase_add_loop_test(reading, what_is_no_record_is_told, 0, (int)COUNT(bad));

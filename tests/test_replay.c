@@ -10,10 +10,11 @@
 static struct record record;
 static struct replay *replay;
 
-#define START                                                                                                     \
-  "{\"record\":1,\"limits\":{\"timeout_ms\":200,\"cpu_ms\":50,\"memory_mb\":64,\"max_output_bytes\":9,"           \
-  "\"max_result_bytes\":1,\"max_timers\":1,\"max_calls\":7,\"functions\":[\"listRegions\",\"old\"],"              \
-  "\"capture_console\":false},\"seed\":5,\"trace\":\"c5 \",\"job\":{\"id\":\"a\",\"code\":\"1\"},\"calls\":["
+#define START                                                                                                \
+  "{\"record\":1,\"limits\":{\"timeout_ms\":200,\"cpu_ms\":50,\"memory_mb\":64,\"max_output_bytes\":9,"      \
+  "\"max_result_bytes\":1,\"max_timers\":1,\"max_calls\":7,\"functions\":[\"listRegions\",\"old\"],"         \
+  "\"capture_console\":false},\"seed\":5,\"trace\":\"c5 "                                                    \
+  "\",\"job\":{\"id\":\"a\",\"code\":\"1\"},\"calls\":["
 
 static void load(const char *calls, bool loose) {
   char text[4096], error[RECORD_ERROR_SIZE];
@@ -36,10 +37,11 @@ static int call(uint32_t number, const char *name, const char *args, const struc
   return replay_call(replay, &message, out);
 }
 
-#define CALLS                                                                                                     \
-  "{\"call\":1,\"name\":\"f\",\"args\":[\"a b\",{\"x\":\"\\\" \\\\\"}],\"ok\":true,\"answer\":1},"                \
-  "{\"call\":2,\"name\":\"f\",\"args\":[2]},"                                                                     \
-  "{\"call\":3,\"name\":\"queryResources\",\"args\":[\"AWS::S3::Bucket\",\"self\"],\"ok\":false,\"answer\":{}},"  \
+#define CALLS                                                                                                \
+  "{\"call\":1,\"name\":\"f\",\"args\":[\"a b\",{\"x\":\"\\\" \\\\\"}],\"ok\":true,\"answer\":1},"           \
+  "{\"call\":2,\"name\":\"f\",\"args\":[2]},"                                                                \
+  "{\"call\":3,\"name\":\"queryResources\",\"args\":[\"AWS::S3::Bucket\",\"self\"],\"ok\":false,\"answer\":" \
+  "{}},"                                                                                                     \
   "{\"call\":4,\"name\":\"f\",\"args\":[4],\"ok\":true,\"left_out\":true}"
 
 START_TEST(the_same_calls_are_answered) {
@@ -50,7 +52,8 @@ START_TEST(the_same_calls_are_answered) {
   ck_assert(found->answered && found->ok);
   ck_assert_int_eq(call(2, "f", "[2]", &found), 0);
   ck_assert(!found->answered);
-  ck_assert_int_eq(call(3, "queryResources", "[ \"AWS::S3::Bucket\",\n\"self\" ]", &found), 0); /* printed prettily */
+  ck_assert_int_eq(call(3, "queryResources", "[ \"AWS::S3::Bucket\",\n\"self\" ]", &found),
+                   0); /* printed prettily */
   ck_assert(found->answered && !found->ok);
   ck_assert_ptr_null(replay->difference);
 }
@@ -61,10 +64,12 @@ static const struct {
   const char *name, *args, *difference;
 } differences[] = {
     {3, "queryResources", "[\"AWS::EC2::Instance\",\"self\"]",
-     "call 3: recorded queryResources('AWS::S3::Bucket', 'self'), now queryResources('AWS::EC2::Instance', 'self')"},
+     "call 3: recorded queryResources('AWS::S3::Bucket', 'self'), now queryResources('AWS::EC2::Instance', "
+     "'self')"},
     {2, "g", "[2]", "call 2: recorded f(2), now g(2)"},
     {2, "f", "[22]", "call 2: recorded f(2), now f(22)"},
-    {1, "f", "[\"ab\",{\"x\":\"\\\" \\\\\"}]", "call 1: recorded f('a b', {'x':'\\\" \\\\'}), now f('ab', {'x':'\\\" \\\\'})"},
+    {1, "f", "[\"ab\",{\"x\":\"\\\" \\\\\"}]",
+     "call 1: recorded f('a b', {'x':'\\\" \\\\'}), now f('ab', {'x':'\\\" \\\\'})"},
     {4, "f", "[4]", "call 4: f(4): its answer did not fit into the record (record_max_bytes)"},
     {5, "f", "[]", "call 5: recorded none, now f()"},
 };
@@ -113,7 +118,8 @@ START_TEST(a_long_call_is_told_in_short) {
   ck_assert_uint_lt(strlen(text), sizeof(text));
   ck_assert_str_eq(text + strlen(text) - 5, "x\xe2\x80\xa6)");
   replay_describe_call("f", 1, "[\"\xc3\xa4\x01\x1b\"]", 8, text, sizeof(text));
-  ck_assert_str_eq(text, "f('\xc3\xa4?" "?')");
+  ck_assert_str_eq(text, "f('\xc3\xa4?"
+                         "?')");
 }
 END_TEST
 
@@ -153,7 +159,8 @@ int main(void) {
 
   tcase_add_checked_fixture(tests, NULL, finish);
   tcase_add_test(tests, the_same_calls_are_answered);
-  tcase_add_loop_test(tests, the_first_other_call_is_told, 0, (int)(sizeof(differences) / sizeof(differences[0])));
+  tcase_add_loop_test(tests, the_first_other_call_is_told, 0,
+                      (int)(sizeof(differences) / sizeof(differences[0])));
   tcase_add_test(tests, another_scripts_calls_are_found_by_name_and_arguments);
   tcase_add_test(tests, a_long_call_is_told_in_short);
   tcase_add_test(tests, limits_are_as_recorded_and_wide_enough_to_get_there);

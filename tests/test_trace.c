@@ -135,7 +135,8 @@ static const char *const scripts[] = {
     "throw new Error(String(Math.random()) + Date.now())",
     "await new Promise(() => {})",
     "(",
-    "for (let i = 0; i < 40; i++) { console.log(Date.now()); for (let k = 0; k < 19; k++) Date.now() } Date.now()",
+    "for (let i = 0; i < 40; i++) { console.log(Date.now()); for (let k = 0; k < 19; k++) Date.now() } "
+    "Date.now()",
     "console.log(Date.now()); setTimeout(() => console.log(Date.now()), 3); 5",
     "const d = new Map(); for (let i = 0; i < 50; i++) d.set({}, Date.now()); [...d.values()].length",
     "performance = undefined; queueMicrotask(() => console.log(Date.now())); Promise.reject(new Error('x' + "
@@ -213,7 +214,10 @@ START_TEST(a_run_that_crashed_goes_on_beyond_its_trace) {
   char trace[64];
 
   snprintf(trace, sizeof(trace), "s%d,0 c1234 ", ISOQ_STATUS_CRASHED);
-  run(&second, "const then = Date.now(); console.log(then); while (Date.now() === then); [then, Date.now() < then + 5000]", trace);
+  run(&second,
+      "const then = Date.now(); console.log(then); while (Date.now() === then); [then, Date.now() < then + "
+      "5000]",
+      trace);
   ck_assert_ptr_null(second.result.difference);
   ck_assert_str_eq(second.result.result, "[1234,true]");
 }

@@ -104,8 +104,8 @@ struct job *executor_abandon(struct executor *executor);
 
 enum executor_state executor_state(const struct executor *executor);
 const struct job *executor_job(const struct executor *executor);
-uint32_t executor_jobs(const struct executor *executor);    /* given to it so far */
-int64_t executor_ready_ms(const struct executor *executor); /* since it got ready; -1: it never did */
+uint32_t executor_jobs(const struct executor *executor);          /* given to it so far */
+int64_t executor_ready_ms(const struct executor *executor);       /* since it got ready; -1: it never did */
 const char *executor_v8_version(const struct executor *executor); /* "" before it is ready */
 pid_t executor_pid(const struct executor *executor);
 

@@ -33,9 +33,9 @@ struct replay {
   bool loose, live;
   char *trace; /* owned: with how the run ended in front of it, where the engine must know */
   size_t trace_len;
-  bool *used; /* owned: record->calls[i] has answered one */
-  char v8_version[65];         /* that it ran with; set by local_run() */
-  char *difference; /* owned: the first call that was not as recorded; NULL: none was */
+  bool *used;               /* owned: record->calls[i] has answered one */
+  char v8_version[65];      /* that it ran with; set by local_run() */
+  char *difference;         /* owned: the first call that was not as recorded; NULL: none was */
   struct replay_made *made; /* owned */
   size_t made_count;
 };

@@ -30,9 +30,8 @@ static void ask(const struct record *record, bool loose) {
   replay_set_up_job(replay, ISOQ_STATUS_TIMEOUT, NULL, 0, &job);
   for (uint32_t i = 0; i < record->call_count && i < 8; i++) {
     const struct record_call *call = &record->calls[i];
-    const struct wire_call message = {.call = i + 1,
-                                      .name = {call->name, strlen(call->name)},
-                                      .args = {call->args.data, call->args.len}};
+    const struct wire_call message = {
+        .call = i + 1, .name = {call->name, strlen(call->name)}, .args = {call->args.data, call->args.len}};
     int r = replay_call(replay, &message, &found);
 
     require(r == 0 || r == -EPROTO || r == -ENOENT);

@@ -140,6 +140,13 @@ def output_is_cut(draw):
            f'("line", i, Math.random(), Date.now()); "end"', {'max_output_bytes': draw.randint(500, 20000)}
 
 
+@kind()
+def much_output(draw):
+    """The result is larger than its record may be: only its digest is kept."""
+    return 'for (let i = 0; i < 30000; i++) console.log("line", i, Math.random()); await Promise.resolve(Date.now())', \
+        {'max_output_bytes': 1 << 20}
+
+
 @kind('output_limit')
 def result_is_too_large(draw):
     return f'console.log(Date.now()); "x".repeat(Date.now() > 0 ? 5e6 : 1)'

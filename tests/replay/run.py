@@ -32,6 +32,7 @@ _spec.loader.exec_module(hostile)
 Failure, until, PREFIX = hostile.Failure, hostile.until, hostile.PREFIX
 
 IN_FLIGHT = 4
+RECORD_MAX_BYTES = 2 << 20
 SECRETS = (fake_aws.OWN_ACCESS_KEY, fake_aws.OWN_KEY['secret'], 'Authorization', 'AWS4-HMAC')
 DELAYS = [  # so that answers overtake each other
     {'match': {'probability': 0.3, 'seed': 1}, 'do': {'kind': 'delay', 'ms': 45}},
@@ -57,7 +58,7 @@ class Setting(hostile.Setting):
             'ISOQ_REDIS_URL': f'unix://{self.socket}'}
         with open(os.path.join(self.dir, 'worker.log'), 'wb') as log:
             self.worker = subprocess.Popen(
-                [os.path.join(self.bin_dir, 'isoq'), 'worker', '--executors', '2', '--record-max-bytes', '16777216',
+                [os.path.join(self.bin_dir, 'isoq'), 'worker', '--executors', '2', '--record-max-bytes', str(RECORD_MAX_BYTES),
                  '--max-result-bytes', '1000000'], env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=self.dir, preexec_fn=hostile.die_with_parent)
         self.processes.append(self.worker)
@@ -152,6 +153,73 @@ def check_changed_call(setting, records):
     print(f'a changed call: {verdict["difference"]}')
 
 
+def push(setting, queue, job_id, code, **fields):
+    """The result of one job."""
+    setting.redis('LPUSH', f'isoq:{{{queue}}}:jobs', json.dumps({'id': job_id, 'code': code, **fields}))
+    answer = setting.redis('BLPOP', f'isoq:{{{queue}}}:reply:{job_id}', 60)
+    if answer is None:
+        raise Failure(f'no result of {job_id}')
+    return json.loads(answer[1])
+
+
+def expect(what, done, code, *texts):
+    said = (done.stdout + done.stderr).decode()
+    if done.returncode != code or not all(text in said for text in texts):
+        raise Failure(f'{what}: exit {done.returncode}, not {code}; it says {said!r}, not {texts}')
+
+
+def check_reasons(setting):
+    """Why there is no record; and which attempt one is of."""
+    expect('an id nobody knows', setting.isoq('replay', 'nobody'), 3, 'no record of job nobody', 'not known')
+    push(setting, 'default', 'off', '1', record=False)
+    expect('recording off', setting.isoq('replay', 'off'), 3, 'was not recorded: recording was off')
+    push(setting, 'default', 'bad', '1', timeout_ms='x')
+    expect('an invalid job', setting.isoq('replay', 'bad'), 3, 'ended as invalid and has no record')
+    push(setting, 'default', 'twice', 'throw new Error(Date.now())', max_attempts=2, backoff_ms=1)
+    _, record = export(setting, 'twice')
+    if record['attempt'] != 2:
+        raise Failure(f'a record of attempt {record["attempt"]}, not 2')
+    path, large = os.path.join(setting.dir, 'large.json'), 'x' * RECORD_MAX_BYTES
+    push(setting, 'default', 'large', 'input.length', input=large)
+    expect('a job too large for its record', setting.isoq('replay', 'large'), 3, 'holds no job', 'record_max_bytes')
+    for text, why in (('{', 'no JSON'), ('{"record":7}', 'newer than this isoq')):
+        with open(path, 'w', encoding='ascii') as file:
+            file.write(text)
+        expect(f'a file with {text}', setting.isoq('replay', path), 2, why)
+    expect('no such file', setting.isoq('replay', 'none.json'), 2, 'No such file')
+
+
+def check_failures_only(setting):
+    worker = setting.spawn('failures.log', [
+        os.path.join(setting.bin_dir, 'isoq'), 'worker', '--redis', f'unix://{setting.socket}', '--queue', 'failures',
+        '--executors', '1', '--record-on', 'failure', '--record-ttl-s', '50'])
+    push(setting, 'failures', 'good', '1')
+    push(setting, 'failures', 'bad', 'throw 1')
+    kept = sorted(key.decode() for key in setting.redis('KEYS', 'isoq:{failures}:record:*'))
+    ttl = setting.redis('PTTL', 'isoq:{failures}:record:bad')
+    if kept != ['isoq:{failures}:record:bad'] or not 40000 < ttl <= 50000:
+        raise Failure(f'record_on failure keeps {kept}, for {ttl} ms')
+    worker.terminate()
+    worker.wait(60)
+
+
+def check_other_code(setting, path):
+    """Another script under a record with one call, listRegions()."""
+    code = os.path.join(setting.dir, 'other.js')
+    with open(code, 'w', encoding='ascii') as file:
+        file.write('const at = Date.now(), r = await listRegions(); const e = await queryResources("AWS::New").catch(e => e.name);\n'
+                   'console.log(at, r.length, e); input')
+    expect('--code', setting.isoq('replay', path, '--code', code), 0, ' 12 ReplayError', '42',
+           'call 1: listRegions(): answered from the record (its call 1)', "call 2: queryResources('AWS::New'): new, refused")
+    verdict = json.loads(setting.isoq('replay', path, '--code', code, '--json').stdout)
+    if verdict['identical'] is not None or [call['recorded'] for call in verdict['calls']] != [1, None]:
+        raise Failure(f'--code --json: {verdict}')
+    with open(code, 'w', encoding='ascii') as file:
+        file.write('throw new Error("still wrong")')
+    expect('--code that throws', setting.isoq('replay', path, '--code', code), 1, 'still wrong')
+    expect('--live alone', setting.isoq('replay', path, '--live'), 2, '--live goes with --code')
+
+
 def run(setting, arguments):
     draw = random.Random(arguments.seed)
     jobs, calls_made = [], 0
@@ -161,9 +229,15 @@ def run(setting, arguments):
         calls_made += calls
     results = record_jobs(setting, jobs)
     records = {job_id: export(setting, job_id) for job_id in results}
+    digests = sum('digest' in record for _, record in records.values())
     turned = sum(overtaken(record) for _, record in records.values())
+    check_reasons(setting)
+    check_failures_only(setting)
+    push(setting, 'default', 'other', 'console.log(Date.now()); (await listRegions()).length', input=42)
+    other, _ = export(setting, 'other')
     setting.stop_everything()
 
+    check_other_code(setting, other)
     failures, slowest = [], (0, '')
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for job_id, (code, verdict, took) in zip(results, pool.map(lambda j: replay(setting, records[j][0]), results)):
@@ -174,6 +248,9 @@ def run(setting, arguments):
                 if arguments.keep:
                     shutil.copy(records[job_id][0], arguments.keep)
     check_changed_call(setting, records.values())
+    if digests == 0 or any(record['status'] == 'ok' and record.get('left_out', ['result']) != ['result']
+                           for _, record in records.values()):
+        raise Failure('no result was too large for its record, or something else was left out of one')
     if turned == 0:
         raise Failure('in no record did an answer overtake another')
     statuses = {}
@@ -181,6 +258,7 @@ def run(setting, arguments):
         statuses[result['status']] = statuses.get(result['status'], 0) + 1
     print('statuses:', ', '.join(f'{name} {count}' for name, count in sorted(statuses.items())))
     print(f'kinds: {len({name for name, _ in results.values()})}; with calls: {calls_made}; answers out of order in {turned}; '
+          f'compared by digest: {digests}; '
           f'slowest replay {slowest[0]:.1f} s ({slowest[1]})')
     print(f'{len(results)} jobs recorded, {len(results) - len(failures)} replays identical, {len(failures)} different')
     return 1 if failures else 0
