@@ -163,7 +163,7 @@ START_TEST(an_unknown_command_is_named_with_those_that_exist) {
     ISOQ(later[i]);
     EXITS(2);
     SAYS(says);
-    SAYS("run, worker, submit, result, replay, cancel, dead, status, config and help");
+    SAYS("run, worker, submit, result, cancel, replay, dead, status, config and help");
     OUT_IS("");
   }
   ISOQ("statsu");
