@@ -6,6 +6,7 @@ RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
       build-essential cmake ninja-build pkg-config ca-certificates npm \
       libnode-dev libhiredis-dev libssl-dev libevent-dev libjson-c-dev libcurl4-openssl-dev libexpat1-dev libseccomp-dev libinih-dev \
+      libwebsockets-dev libuv1-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
@@ -17,6 +18,7 @@ FROM debian:trixie-slim
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
       libnode115 libhiredis1.1.0 libevent-core-2.1-7t64 libevent-extra-2.1-7t64 libjson-c5 libcurl4t64 libexpat1 libinih1 \
+      libwebsockets19t64 libwebsockets-evlib-uv libuv1t64 \
       ca-certificates \
  && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin isoq

@@ -74,10 +74,14 @@ install: v8 ## install below PREFIX (/usr/local); DESTDIR is honoured
 	@cmake --build $(RELEASE) -j $(JOBS) --target isoq install-variant
 	@cmake --install $(RELEASE)
 
+.PHONY: bench
+bench: build ## measure variants side by side, and write bench/RESULTS.md (minutes)
+	@ISOQ_TEST_BIN_DIR=$(abspath $(RELEASE))/bin bench/run.py --write bench/RESULTS.md
+
 .PHONY: format
 format: ## format the C and C++ sources with clang-format
 	@command -v clang-format >/dev/null || { echo 'format: install clang-format first' >&2; exit 1; }
-	@find engine worker queue config bindings cli tests bench -type d \( -name node_modules -o -name dist \) -prune -o \
+	@find engine worker queue config bindings cli tests -type d \( -name node_modules -o -name dist \) -prune -o \
 	  -type f \( -name '*.[ch]' -o -name '*.cc' -o -name '*.hh' \) -print0 | xargs -0r clang-format -i
 
 .PHONY: clean

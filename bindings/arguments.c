@@ -1,13 +1,15 @@
 /*
- * json-c parses, after queue/json_text.c's strict reading, so that nothing passes here which JSON.stringify does not
- * write. Then one loop over the row's arguments: where the value of each stands is all that the two forms differ in.
+ * json-c parses, after queue/json_text.c's strict reading, so that nothing passes here which JSON.stringify
+ * does not write. Then one loop over the row's arguments: where the value of each stands is all that the two
+ * forms differ in.
  *
- * A message always ends with both forms of the call. It is long for a person, but it is read once, and a language model
- * that sees it needs no second look at the documentation.
+ * A message always ends with both forms of the call. It is long for a person, but it is read once, and a
+ * language model that sees it needs no second look at the documentation.
  */
 #include "bindings/arguments.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <math.h>
 #include <stdarg.h>
@@ -211,12 +213,23 @@ static bool only(const char *text, size_t len_max, const char *also, bool capita
   return len >= 1 && len <= len_max;
 }
 
+/* Twelve digits, or what may be a name: no number that is mistyped, and no ARN. */
+static bool is_account(const char *text) {
+  const size_t len = strlen(text), digits = strspn(text, "0123456789");
+  if (digits == len) return len == BINDING_ACCOUNT_DIGITS;
+  if (len > BINDING_ACCOUNT_NAME_MAX || strchr(text, ':')) return false;
+  for (size_t i = 0; i < len; i++)
+    if ((unsigned char)text[i] < ' ' || text[i] == 0x7f) return false;
+  return true;
+}
+
 static int set_text(struct parser *parser, const struct binding_argument *argument, struct json_object *value,
                     struct binding_value *out) {
   const char *name = argument->name;
   if (json_object_get_type(value) != json_type_string)
     return wrong_value(parser, name, value,
-                       argument->type == BINDING_ACCOUNT ? "not a string of 12 digits" : "not a string");
+                       argument->type == BINDING_ACCOUNT ? "not a string of 12 digits, or a name"
+                                                         : "not a string");
   const char *text = json_object_get_string(value);
   const size_t len = strlen(text);
   if (len != (size_t)json_object_get_string_len(value))
@@ -226,8 +239,8 @@ static int set_text(struct parser *parser, const struct binding_argument *argume
                  BINDING_STRING_MAX);
   if (len == 0 || (argument->type == BINDING_ACCOUNT && strcmp(text, "self") == 0))
     return argument->required ? wrong(parser, "TypeError", "%s is empty", name) : 0;
-  if (argument->type == BINDING_ACCOUNT && !only(text, 64, "_.-", true))
-    return wrong_value(parser, name, value, "not an account; give its 12 digits, or 'self'");
+  if (argument->type == BINDING_ACCOUNT && !is_account(text))
+    return wrong_value(parser, name, value, "not an account; give its 12 digits, its name, or 'self'");
   if (argument->type == BINDING_REGION && !only(text, 32, "-", false))
     return wrong_value(parser, name, value, "not a region; give one such as 'us-east-1'");
   out->text = strdup(text);
@@ -254,9 +267,8 @@ static int set_limit(struct parser *parser, struct json_object *value, struct bi
                  BINDING_LIMIT_MAX);
   const double limit = value ? json_object_get_double(value) : 0;
   if (!(limit >= 1 && limit <= BINDING_LIMIT_MAX && limit == floor(limit)))
-    return wrong(parser, "RangeError", "limit: %s is not a whole number from 1 to %d%s",
-                 value_excerpt(value, excerpt), BINDING_LIMIT_MAX,
-                 value ? "" : " (Infinity and NaN arrive as null)");
+    return wrong(parser, "TypeError", "limit: %s is not a whole number from 1 to %d",
+                 value_excerpt(value, excerpt), BINDING_LIMIT_MAX);
   values->limit = (uint32_t)limit;
   return 0;
 }
@@ -285,9 +297,7 @@ static int parse_object(struct parser *parser, struct json_object *object, struc
     else if (i == row->argument_count)
       rc = unknown_member(parser, key);
     else if (!member && row->arguments[i].type == BINDING_TIME)
-      rc = wrong(
-          parser, "TypeError",
-          "%s: null is not a time (an invalid Date arrives as null); leave it out, or give " TIME_FORMS, key);
+      rc = wrong(parser, "TypeError", "%s: null is not a time; leave it out, or give " TIME_FORMS, key);
     else if (member)
       rc = set_value(parser, i, member, values);
     if (rc < 0) return rc;
@@ -311,6 +321,23 @@ static int parse_array(struct parser *parser, struct json_object *array, struct 
   if (count > parser->row->argument_count)
     return wrong(parser, "TypeError", "too many arguments: %zu instead of %zu", count,
                  parser->row->argument_count);
+  return 0;
+}
+
+/* Two times are the ends of a range, in the order of the row. */
+static int check_range(struct parser *parser, const struct binding_values *values) {
+  const struct binding_row *row = parser->row;
+  size_t first = row->argument_count;
+
+  for (size_t i = 0; i < row->argument_count; i++) {
+    if (row->arguments[i].type != BINDING_TIME || !values->of[i].given) continue;
+    if (first == row->argument_count)
+      first = i;
+    else if (values->of[first].time_ms > values->of[i].time_ms)
+      return wrong(parser, "TypeError", "%s (%" PRId64 ") is later than %s (%" PRId64 ")",
+                   row->arguments[first].name, values->of[first].time_ms, row->arguments[i].name,
+                   values->of[i].time_ms);
+  }
   return 0;
 }
 
@@ -338,6 +365,7 @@ static int read_array(struct parser *parser, struct json_reader *reader, struct 
     rc = not_arguments(parser, "no array");
   } else {
     rc = parse_array(parser, value.object, values);
+    if (rc == 0) rc = check_range(parser, values);
   }
   json_value_free(&value);
   return rc;

@@ -1,8 +1,9 @@
 /*
  * The arguments of one call: JSON text from an executor, checked against the function's row of bindings.def.
  *
- * An executor is trusted in nothing: any bytes may come. What a script got wrong is told so that its author, often a
- * language model, gets it right at the next try: the function, the argument, the value, and both forms.
+ * An executor is trusted in nothing: any bytes may come. What a script got wrong is told so that its author,
+ * often a language model, gets it right at the next try: the function, the argument, the value, and both
+ * forms.
  */
 #ifndef ISOQ_BINDINGS_ARGUMENTS_H
 #define ISOQ_BINDINGS_ARGUMENTS_H
@@ -12,15 +13,19 @@
 #include <stdint.h>
 
 enum binding_type {
-  BINDING_STRING,  /* any text of at most BINDING_STRING_MAX bytes, without NUL */
-  BINDING_ACCOUNT, /* [A-Za-z0-9_.-]{1,64}; "self" and "" are the caller's own, as if left out */
-  BINDING_REGION,  /* [a-z0-9-]{1,32} */
+  BINDING_STRING, /* any text of at most BINDING_STRING_MAX bytes, without NUL */
+  /* 12 digits, or a name: other text of at most BINDING_ACCOUNT_NAME_MAX bytes, without ':' and control
+   * characters; "self" and "" are the caller's own, as if left out */
+  BINDING_ACCOUNT,
+  BINDING_REGION, /* [a-z0-9-]{1,32} */
   BINDING_TIME, /* milliseconds since 1970, or ISO 8601 (what JSON makes of a Date); UTC where it names no zone */
 };
 
 #define BINDING_ARGUMENTS_MAX 8
 #define BINDING_ARGUMENTS_BYTES_MAX (64u << 10)
 #define BINDING_STRING_MAX 4096
+#define BINDING_ACCOUNT_DIGITS 12
+#define BINDING_ACCOUNT_NAME_MAX 64 /* AWS' own limit is 50 */
 #define BINDING_LIMIT_DEFAULT 1000
 #define BINDING_LIMIT_MAX 100000
 
@@ -50,14 +55,15 @@ struct binding_values { /* in the order of the row */
 
 #define BINDING_MESSAGE_SIZE 1024
 struct binding_error {
-  const char *name; /* "TypeError", "RangeError", "BindingError" */
+  const char *name; /* "TypeError", "BindingError" */
   char message[BINDING_MESSAGE_SIZE];
 };
 
 /*
  * Reads `json`, an array of what the script passed: values in the row's order, or one object. null is what
- * JSON.stringify makes of undefined, so it counts as left out, except where an object says it of a time or a limit: an
- * invalid Date and Infinity become null too. 0; -ENOMEM; -EINVAL with `error`, one line in valid UTF-8.
+ * JSON.stringify makes of undefined, so it counts as left out, except where an object says it of a time or a
+ * limit, for which it is a mistake (the engine has refused invalid Dates and NaN, which become null too). Of
+ * two times, the first must not be the later one. 0; -ENOMEM; -EINVAL with `error`, one line in valid UTF-8.
  * binding_values_clear() after 0.
  */
 int binding_arguments_parse(const struct binding_row *row, const char *json, size_t len,

@@ -1,9 +1,14 @@
 /*
- * One call's way: the broker's keys; if another account is meant, who the broker is (asked once), and the keys of the role
- * there; then the exchange. Each step is skipped when its result is at hand, and shared by all calls that wait for it.
+ * One call's way: the broker's keys; if another account is meant, who the broker is (asked once), and the
+ * keys of the role there; then the exchange. Each step is skipped when its result is at hand, and shared by
+ * all calls that wait for it.
  *
- * The caps and queues lie where they count: requests in http.c, turns of CloudTrail in rate.c (before a request takes its
- * place), refreshes in credentials.c. A call has one timer, its deadline, whatever it waits for.
+ * The caps and queues lie where they count: requests in http.c, turns of CloudTrail in rate.c (before a
+ * request takes its place), refreshes in credentials.c. A call has one timer, its deadline, whatever it waits
+ * for.
+ *
+ * Where an answer is to name the broker's own account, that is asked for beside the request, and the answer
+ * is held back for a moment if it is there first. This is a courtesy: nothing fails by it.
  *
  * Everything starts from the loop, so that no caller is called back before it has its pointer.
  */
@@ -33,13 +38,16 @@
 #define STALLED_S 20u
 #define IDENTITY_TIMEOUT_NS INT64_C(30000000000)
 #define IDENTITY_ANSWER_MAX (64u << 10)
+#define IDENTITY_QUIET_NS INT64_C(60000000000) /* after a failure, for those who can do without */
+#define HELD_MAX_MS 1000
 
 enum phase {
   PHASE_BEGIN,
   PHASE_OWN_KEYS,
   PHASE_IDENTITY,
   PHASE_ROLE_KEYS,
-  PHASE_EXCHANGE
+  PHASE_EXCHANGE,
+  PHASE_HELD
 };
 
 struct role {
@@ -60,6 +68,8 @@ struct aws_call {
   size_t body_len;
   uint64_t max_answer_bytes, bytes_read;
   int64_t deadline_ns;
+  bool names_account;
+  struct exchange_answer held; /* its body is owned */
   struct event *kick, *deadline;
   struct credentials_wait *wait;
   struct role *role; /* NULL: the broker's own keys */
@@ -81,6 +91,8 @@ struct aws {
   char *assume_role;
   char own_account[ACCOUNT_DIGITS + 1]; /* "": not known yet */
   struct exchange *identity;
+  bool identity_is_slow; /* the one under way: an answer was held back for it in vain */
+  int64_t identity_quiet_until_ns;
   TAILQ_HEAD(role_list, role) roles;
   unsigned role_count;
   TAILQ_HEAD(, aws_call) calls;
@@ -110,6 +122,7 @@ static void call_free(struct aws_call *call) {
   drop_wait(call);
   if (call->kick != NULL) event_free(call->kick);
   if (call->deadline != NULL) event_free(call->deadline);
+  free((char *)call->held.body);
   free(call->path);
   free(call->content_type);
   free(call->target);
@@ -154,6 +167,31 @@ static void fail_with(struct aws_call *call, const char *name, const char *messa
   fail(call, &error);
 }
 
+static void deliver_held(struct aws_call *call) {
+  deliver(call, true, call->held.body, call->held.body_len, &call->held.error);
+}
+
+/* True: it waits for the number of the account. */
+static bool hold(struct aws_call *call, const struct exchange_answer *answer) {
+  const struct aws *aws = call->aws;
+  const struct timeval most = {.tv_sec = HELD_MAX_MS / 1000, .tv_usec = HELD_MAX_MS % 1000 * 1000};
+  char *body;
+
+  if (!call->names_account || call->account[0] != '\0' || aws->own_account[0] != '\0' ||
+      aws->identity == NULL || aws->identity_is_slow)
+    return false;
+  body = malloc(answer->body_len + 1);
+  if (body == NULL || event_add(call->kick, &most) < 0) {
+    free(body);
+    return false;
+  }
+  memcpy(body, answer->body, answer->body_len + 1);
+  call->held = *answer;
+  call->held.body = body;
+  call->phase = PHASE_HELD;
+  return true;
+}
+
 static void on_deadline(evutil_socket_t fd, short events, void *ctx) {
   static const char *const waits[] = {
       [PHASE_BEGIN] = "it had not begun",
@@ -161,12 +199,17 @@ static void on_deadline(evutil_socket_t fd, short events, void *ctx) {
       [PHASE_IDENTITY] = "it waited for sts:GetCallerIdentity",
       [PHASE_ROLE_KEYS] = "it waited for the keys of the role",
       [PHASE_EXCHANGE] = "it waited for its turn, or for the answer",
+      [PHASE_HELD] = "",
   };
   struct aws_call *call = ctx;
   struct aws_error error = {.name = "TimeoutError", .kind = AWS_ERROR_TIMED_OUT};
 
   (void)fd;
   (void)events;
+  if (call->phase == PHASE_HELD) {
+    deliver_held(call);
+    return;
+  }
   snprintf(error.message, sizeof(error.message), "no answer before the deadline: %s", waits[call->phase]);
   fail(call, &error);
 }
@@ -190,7 +233,7 @@ static void on_exchange(void *ctx, const struct exchange_answer *answer) {
     fail(call, &answer->error);
     return;
   }
-  deliver(call, true, answer->body, answer->body_len, &answer->error);
+  if (!hold(call, answer)) deliver(call, true, answer->body, answer->body_len, &answer->error);
 }
 
 static void call_exchange(struct aws_call *call, const struct aws_keys *keys) {
@@ -242,7 +285,8 @@ static void make_room(struct aws *aws) {
   }
 }
 
-/* STS of the configured region, if it is in the same partition: one that is switched on for the account for sure. */
+/* STS of the configured region, if it is in the same partition: one that is switched on for the account
+ * for sure. */
 static const char *role_region(const struct aws_call *call) {
   const char *own = call->aws->settings->region;
 
@@ -296,7 +340,9 @@ static void call_role(struct aws_call *call) {
     char message[256];
 
     snprintf(message, sizeof(message),
-             "account %s is not the caller's own (%s), and no role to assume in other accounts is configured",
+             "account %s is not the caller's own (%s); set aws_assume_role to the name of a role that may be "
+             "assumed "
+             "there",
              call->account, call->aws->own_account);
     fail_with(call, "CredentialsError", message);
     return;
@@ -324,7 +370,7 @@ static void read_identity(struct aws *aws, const struct exchange_answer *answer,
     *error = answer->error;
     snprintf(error->message, sizeof(error->message), "sts:GetCallerIdentity: %.900s", answer->error.message);
   } else if (aws_xml_find(answer->body, answer->body_len, &want, 1) < 0 || want.text == NULL ||
-             strlen(want.text) != ACCOUNT_DIGITS) {
+             strlen(want.text) != ACCOUNT_DIGITS || strspn(want.text, "0123456789") != ACCOUNT_DIGITS) {
     *error = (struct aws_error){.name = "AnswerError",
                                 .message = "sts:GetCallerIdentity: no account in the answer"};
   } else {
@@ -342,10 +388,15 @@ static void on_identity(void *ctx, const struct exchange_answer *answer) {
 
   aws->identity = NULL;
   read_identity(aws, answer, &error);
+  if (aws->own_account[0] == '\0') aws->identity_quiet_until_ns = now_ns() + IDENTITY_QUIET_NS;
   do { /* from the start each time: an answer may end other calls */
     TAILQ_FOREACH(call, &aws->calls, link)
-    if (call->phase == PHASE_IDENTITY) break;
+    if (call->phase == PHASE_IDENTITY || call->phase == PHASE_HELD) break;
     if (call == NULL) break;
+    if (call->phase == PHASE_HELD) {
+      deliver_held(call);
+      continue;
+    }
     call->phase = PHASE_ROLE_KEYS;
     if (aws->own_account[0] != '\0')
       call_identified(call);
@@ -354,7 +405,8 @@ static void on_identity(void *ctx, const struct exchange_answer *answer) {
   } while (true);
 }
 
-static void call_identity(struct aws_call *call, const struct aws_keys *keys) {
+/* 0 or -ENOMEM; only if it is not under way already. */
+static int identity_ask(struct aws_call *call, const struct aws_keys *keys) {
   static const char body[] = "Action=GetCallerIdentity&Version=2011-06-15";
   struct aws *aws = call->aws;
   struct endpoint endpoint;
@@ -369,11 +421,23 @@ static void call_identity(struct aws_call *call, const struct aws_keys *keys) {
                                            .deadline_ns = now_ns() + IDENTITY_TIMEOUT_NS,
                                            .urgent = true};
 
+  if (aws->identity != NULL) return 0;
+  aws->identity_is_slow = false;
+  if (endpoint_find(aws->settings, AWS_STS, role_region(call), "/", &endpoint) < 0) return -ENOMEM;
+  return exchange_send(aws->exchanger, &request, on_identity, aws, &aws->identity);
+}
+
+static void call_identity(struct aws_call *call, const struct aws_keys *keys) {
   call->phase = PHASE_IDENTITY;
-  if (aws->identity != NULL) return;
-  if (endpoint_find(aws->settings, AWS_STS, role_region(call), "/", &endpoint) < 0 ||
-      exchange_send(aws->exchanger, &request, on_identity, aws, &aws->identity) < 0)
-    fail_with(call, "NetworkError", "out of memory");
+  if (identity_ask(call, keys) < 0) fail_with(call, "NetworkError", "out of memory");
+}
+
+/* Beside the request itself, which does not depend on it. */
+static void learn_identity(struct aws_call *call, const struct aws_keys *keys) {
+  struct aws *aws = call->aws;
+
+  if (aws->own_account[0] == '\0' && now_ns() >= aws->identity_quiet_until_ns)
+    (void)identity_ask(call, keys); /* without it, the answer names no account */
 }
 
 static void call_with_own_keys(struct aws_call *call, const struct aws_keys *keys) {
@@ -382,6 +446,7 @@ static void call_with_own_keys(struct aws_call *call, const struct aws_keys *key
   if (region == NULL) region = credentials_region(call->aws->own);
   if (region == NULL) region = ENDPOINT_REGION_DEFAULT;
   if (call->region[0] == '\0') snprintf(call->region, sizeof(call->region), "%s", region);
+  if (call->names_account && call->account[0] == '\0') learn_identity(call, keys);
   if (call->account[0] == '\0' || strcmp(call->account, call->aws->own_account) == 0)
     call_exchange(call, keys);
   else if (call->aws->own_account[0] == '\0')
@@ -427,9 +492,16 @@ static void call_begin(struct aws_call *call) {
 }
 
 static void on_kick(evutil_socket_t fd, short events, void *ctx) {
+  struct aws_call *call = ctx;
+
   (void)fd;
   (void)events;
-  call_begin(ctx);
+  if (call->phase == PHASE_HELD) {
+    call->aws->identity_is_slow = true;
+    deliver_held(call);
+  } else {
+    call_begin(call);
+  }
 }
 
 /* Host names and ARNs are made of these; who calls has checked them, with a better message. */
@@ -459,6 +531,7 @@ static bool copy_request(struct aws_call *call, const struct aws_request *reques
   call->service = request->service;
   call->max_answer_bytes = request->max_answer_bytes;
   call->deadline_ns = request->deadline_ns;
+  call->names_account = request->names_account;
   call->body_len = request->body_len;
   call->body = malloc(request->body_len + 1);
   if (call->body == NULL) return false;

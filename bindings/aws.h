@@ -1,13 +1,13 @@
 /*
  * Signed requests to AWS on the event loop: credentials, endpoints, connections, retries and rates.
  *
- * Owns libcurl's multi handle, the credentials of the broker and of the roles that it assumed, and every request
- * under way. A request is one call of one AWS operation; pages are the caller's affair. Nothing here blocks: files are
- * read in aws_new(), and a credential_process runs as a child. Only the token files of a web identity or a container,
- * a few kilobytes each, are read at each refresh, because they change.
+ * Owns libcurl's multi handle, the credentials of the broker and of the roles that it assumed, and every
+ * request under way. A request is one call of one AWS operation; pages are the caller's affair. Nothing here
+ * blocks: files are read in aws_new(), and a credential_process runs as a child. Only the token files of a
+ * web identity or a container, a few kilobytes each, are read at each refresh, because they change.
  *
- * SIGPIPE must be ignored. libcurl is started here, and no other user of it may have been before: its memory is
- * overwritten when freed. Errors tell what went wrong to whoever wrote the script, and no secret.
+ * SIGPIPE must be ignored. libcurl is started here, and no other user of it may have been before: its memory
+ * is overwritten when freed. Errors tell what went wrong to whoever wrote the script, and no secret.
  */
 #ifndef ISOQ_BINDINGS_AWS_H
 #define ISOQ_BINDINGS_AWS_H
@@ -34,8 +34,8 @@ int aws_new(struct event_base *base, const struct aws_options *options, struct a
 /* No call may be left, and not from within an answer. */
 void aws_free(struct aws *aws);
 
-/* The services that are spoken, in the table of aws_services.def: X(id, signing name, host prefix, service id in
- * AWS_ENDPOINT_URL_<id>, global region or "", error format). */
+/* The services that are spoken, in the table of aws_services.def: X(id, signing name, host prefix, service
+ * id in AWS_ENDPOINT_URL_<id>, global region or "", error format). */
 enum aws_service {
 #define X(id, ...) AWS_##id,
 #include "bindings/aws_services.def"
@@ -54,6 +54,9 @@ struct aws_request { /* all borrowed for aws_send() */
   size_t body_len;
   uint64_t max_answer_bytes;
   int64_t deadline_ns; /* CLOCK_MONOTONIC; retries stay within */
+  /* The answer is to name the account, the caller's own too: STS is asked for it besides, once. It names none
+   * when STS does not say it. */
+  bool names_account;
 };
 
 struct aws_answer { /* borrowed for the callback */

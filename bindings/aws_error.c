@@ -1,10 +1,10 @@
 /*
- * The name's forms are those of the Smithy documents on the AWS protocols ("AWS JSON 1.1 protocol", "AWS restJson1
- * protocol", "Operation error serialization"): a namespace before '#' and a URL behind ':' do not belong to it. XML errors
- * as in "Common Errors" of the query API (STS API Reference).
+ * The name's forms are those of the Smithy documents on the AWS protocols ("AWS JSON 1.1 protocol", "AWS
+ * restJson1 protocol", "Operation error serialization"): a namespace before '#' and a URL behind ':' do not
+ * belong to it. XML errors as in "Common Errors" of the query API (STS API Reference).
  *
- * What may be tried again is the list of the standard retry mode ("Retry behavior", AWS SDKs and Tools Reference
- * Guide): throttling by its names, transient errors by status or name, connections that failed.
+ * What may be tried again is the list of the standard retry mode ("Retry behavior", AWS SDKs and Tools
+ * Reference Guide): throttling by its names, transient errors by status or name, connections that failed.
  */
 #include "bindings/aws_error.h"
 

@@ -40,8 +40,8 @@ bool aws_error_is_retryable(const struct aws_error *error);
 /* From an answer that is not 2xx, or none at all. */
 void aws_error_read(const struct http_answer *answer, enum aws_error_format format, struct aws_error *out);
 
-/* Takes each occurrence of `secret` out of the message: AWS repeats what was signed, the token among it. NULL is
- * fine. */
+/* Takes each occurrence of `secret` out of the message: AWS repeats what was signed, the token among it.
+ * NULL is fine. */
 void aws_error_redact(struct aws_error *error, const char *secret);
 
 /* Cut at `size`, at the end of a character. */

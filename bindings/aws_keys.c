@@ -1,7 +1,7 @@
 /*
- * Formats: "Process credential provider", "Container credential provider" and "IMDS credential provider" of the AWS SDKs
- * and Tools Reference Guide; "AssumeRole" of the STS API Reference. An answer is parsed by a library and never repeated
- * in an error: whatever is wrong with it, it may hold keys.
+ * Formats: "Process credential provider", "Container credential provider" and "IMDS credential provider" of
+ * the AWS SDKs and Tools Reference Guide; "AssumeRole" of the STS API Reference. An answer is parsed by a
+ * library and never repeated in an error: whatever is wrong with it, it may hold keys.
  */
 #include "bindings/aws_keys.h"
 
@@ -140,8 +140,8 @@ static int set_checked(struct aws_keys *out, const char *id, const char *secret,
   return r;
 }
 
-/* {"Code": "AssumeRoleUnauthorizedAccess", "Message": ...} of IMDS; {"code", "message"} of containers. The text is not
- * repeated, but the code is one word. */
+/* {"Code": "AssumeRoleUnauthorizedAccess", "Message": ...} of IMDS; {"code", "message"} of containers. The
+ * text is not repeated, but the code is one word. */
 static int refused(const char *code, char *error, size_t error_size) {
   const size_t len = strspn(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 

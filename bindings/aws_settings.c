@@ -1,8 +1,9 @@
 /*
- * Names, defaults and precedence as in the AWS SDKs and Tools Reference Guide: "AWS Region", "Service-specific
- * endpoints", "Dual-stack and FIPS endpoints", "General configuration" (AWS_CA_BUNDLE), "Retry behavior", "IMDS
- * credential provider". The environment wins over the files, and what is wrong in either is an error. Retries are
- * those of the standard mode whatever AWS_RETRY_MODE says; there are no dual-stack endpoints.
+ * Names, defaults and precedence as in the AWS SDKs and Tools Reference Guide: "AWS Region", "Service-
+ * specific endpoints", "Dual-stack and FIPS endpoints", "General configuration" (AWS_CA_BUNDLE), "Retry
+ * behavior", "IMDS credential provider". The environment wins over the files, and what is wrong in either is
+ * an error. Retries are those of the standard mode whatever AWS_RETRY_MODE says; there are no dual-stack
+ * endpoints.
  */
 #include "bindings/aws_settings.h"
 

@@ -1,6 +1,6 @@
 /*
- * The standard settings of AWS' tools, from the environment and the shared files: read and checked once, then only
- * looked at. Where credentials come from is credentials.h's affair.
+ * The standard settings of AWS' tools, from the environment and the shared files: read and checked once, then
+ * only looked at. Where credentials come from is credentials.h's affair.
  */
 #ifndef ISOQ_BINDINGS_AWS_SETTINGS_H
 #define ISOQ_BINDINGS_AWS_SETTINGS_H

@@ -1,6 +1,6 @@
 /*
- * expat, with a path of the open elements. Answers may hold keys, so texts are overwritten when freed, in expat's memory
- * too.
+ * expat, with a path of the open elements. Answers may hold keys, so texts are overwritten when freed, in
+ * expat's memory too.
  */
 #include "bindings/aws_xml.h"
 

@@ -10,8 +10,9 @@ struct aws_xml_want {
 };
 
 /*
- * Fills in `wants`, UTF-8; free them with aws_xml_free(), after errors as well. 0, -ENOMEM, or -EINVAL: no XML, deeper
- * than 16, longer than 1 MiB, or with a document type (nothing of AWS has one, and entities come from there).
+ * Fills in `wants`, UTF-8; free them with aws_xml_free(), after errors as well. 0, -ENOMEM, or -EINVAL: no
+ * XML, deeper than 16, longer than 1 MiB, or with a document type (nothing of AWS has one, and entities come
+ * from there).
  */
 int aws_xml_find(const char *text, size_t len, struct aws_xml_want *wants, size_t count);
 /* Overwrites what it frees. */

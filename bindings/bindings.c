@@ -1,6 +1,6 @@
 /*
- * The table of host functions, and what all jobs share: the AWS client, and the limits. What one job does is in
- * session.c.
+ * The table of host functions, and what all jobs share: the AWS client, and the limits. What one job does is
+ * in session.c.
  */
 #include "bindings/bindings.h"
 
@@ -51,10 +51,14 @@ int bindings_new(struct event_base *base, const struct bindings_options *options
       .max_requests = options->max_requests,
       .cloudtrail_per_s = options->cloudtrail_per_s,
       .assume_role = options->assume_role,
+      .warm_up = options->warm_up,
       .environment = options->environment,
   };
-  const int rc = aws_new(base, &aws, &bindings->aws, error, error_size);
+  const bool has_role = options->assume_role && *options->assume_role;
+  int rc = aws_new(base, &aws, &bindings->aws, error, error_size);
+  if (rc == 0) rc = account_names_new(bindings, has_role, &bindings->names);
   if (rc < 0) {
+    if (bindings->aws) aws_free(bindings->aws);
     free(bindings);
     return rc;
   }
@@ -68,6 +72,7 @@ void bindings_free(struct bindings *bindings) {
   if (!bindings) return;
   assert(bindings->sessions == 0);
   evtimer_del(&bindings->read);
+  account_names_free(bindings->names);
   aws_free(bindings->aws);
   free(bindings);
 }

@@ -1,10 +1,11 @@
 /*
  * The cache of one identity's keys.
  *
- * Keys are good until they expire. From five minutes before (less for those that live shortly; jittered, so that a fleet
- * does not ask at once) whoever uses them starts a refresh, and does not wait for it. When it fails, the old ones serve
- * on, and it is tried again after a while. Without valid keys everybody waits for the one refresh. A failure is an answer
- * for all who come within the next second, so that a broken source is not asked for each call anew.
+ * Keys are good until they expire. From five minutes before (less for those that live shortly; jittered, so
+ * that a fleet does not ask at once) whoever uses them starts a refresh, and does not wait for it. When it
+ * fails, the old ones serve on, and it is tried again after a while. Without valid keys everybody waits for
+ * the one refresh. A failure is an answer for all who come within the next second, so that a broken source is
+ * not asked for each call anew.
  */
 #include "bindings/credentials.h"
 

@@ -1,9 +1,9 @@
 /*
  * Identities: where their keys come from, kept until they are about to expire, fetched once for all who wait.
  *
- * The broker's own identity is the first of the standard sources that is configured. A role is an identity that takes
- * another one's keys to STS. Files but the token of a web identity are read when an identity is made; nothing blocks
- * later.
+ * The broker's own identity is the first of the standard sources that is configured. A role is an identity
+ * that takes another one's keys to STS. Files but the token of a web identity are read when an identity is
+ * made; nothing blocks later.
  */
 #ifndef ISOQ_BINDINGS_CREDENTIALS_H
 #define ISOQ_BINDINGS_CREDENTIALS_H
@@ -38,8 +38,8 @@ int credentials_role(const struct credentials_context *context, struct credentia
 /* Nobody may be waiting. Ends what is under way. */
 void credentials_free(struct credentials *credentials);
 
-/* The keys, if they are valid now; NULL: wait for them. Begins to fetch others when they are about to expire. Borrowed
- * until control returns to the loop. */
+/* The keys, if they are valid now; NULL: wait for them. Begins to fetch others when they are about to
+ * expire. Borrowed until control returns to the loop. */
 const struct aws_keys *credentials_keys(struct credentials *credentials);
 
 /* One of the two is NULL. Both borrowed for the callback. The name of the error is "CredentialsError". */
@@ -50,7 +50,8 @@ int credentials_wait(struct credentials *credentials, credentials_fn got, void *
                      struct credentials_wait **out);
 void credentials_wait_cancel(struct credentials_wait *wait);
 
-/* AWS says that these keys have expired: others are fetched when there are some to fetch. False: there are not. */
+/* AWS says that these keys have expired: others are fetched when there are some to fetch. False: there are
+ * not. */
 bool credentials_reject(struct credentials *credentials, const char *access_key_id);
 
 /* The region of the instance, when the keys came from its metadata and no region is configured; NULL. */

@@ -1,13 +1,15 @@
 /*
  * Asking a source for keys: a few requests one after another, or a program.
  *
- * "IMDS credential provider", "Container credential provider" and "Process credential provider" (AWS SDKs and Tools
- * Reference Guide); "Use the Instance Metadata Service to access instance metadata" (Amazon EC2 User Guide): a token by
- * PUT, then the role's name, then its keys. The older IMDSv1, without the token, is what a forged request can reach, and
- * is never used. AssumeRole and AssumeRoleWithWebIdentity: STS API Reference, version 2011-06-15.
+ * "IMDS credential provider", "Container credential provider" and "Process credential provider" (AWS SDKs and
+ * Tools Reference Guide); "Use the Instance Metadata Service to access instance metadata" (Amazon EC2 User
+ * Guide): a token by PUT, then the role's name, then its keys. The older IMDSv1, without the token, is what a
+ * forged request can reach, and is never used. AssumeRole and AssumeRoleWithWebIdentity: STS API Reference,
+ * version 2011-06-15.
  *
- * The web identity's and the container's token change in place, so their files are read at each refresh. They are a few
- * kilobytes on a tmpfs (Kubernetes' projected volumes): this read is the only one after start, and never of a pipe.
+ * The web identity's and the container's token change in place, so their files are read at each refresh. They
+ * are a few kilobytes on a tmpfs (Kubernetes' projected volumes): this read is the only one after start, and
+ * never of a pipe.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -36,7 +38,9 @@
 #define PROCESS_TIMEOUT_MS 60000u
 #define CONTAINER_TIMEOUT_MS 2000u
 #define CONTAINER_ATTEMPTS 3u
-#define PAUSE_MS 500 /* between attempts at a local endpoint */
+#define METADATA_ATTEMPTS 3u /* at least, of a service that is there but cannot answer now */
+#define PAUSE_FIRST_MS 100u  /* between attempts at a local endpoint; twice as long each time */
+#define PAUSE_MAX_MS 2000u
 #define IMDS_TOKEN_TTL "X-aws-ec2-metadata-token-ttl-seconds: 21600"
 #define IMDS_ROLE_PATH "/latest/meta-data/iam/security-credentials/"
 #define HEADER_MAX 1024
@@ -52,8 +56,8 @@ enum step {
 struct fetch {
   struct credentials *credentials;
   enum step step;
-  uint32_t attempts_left;
-  char *header; /* of every request after the first: the token */
+  uint32_t attempts; /* of this step */
+  char *header;      /* of every request after the first: the token */
   char url[1200];
   struct aws_keys keys;  /* while the region is asked for */
   char signed_with[160]; /* the id of the keys of `from` */
@@ -316,12 +320,8 @@ static void begin_process(struct fetch *fetch) {
 /* ---- local endpoints ---- */
 
 static void next_step(struct fetch *fetch, enum step step, const char *url) {
-  const struct credentials *credentials = fetch->credentials;
-
   fetch->step = step;
-  fetch->attempts_left = credentials->source == SOURCE_CONTAINER
-                             ? CONTAINER_ATTEMPTS
-                             : credentials->context.settings->imds_attempts;
+  fetch->attempts = 0;
   snprintf(fetch->url, sizeof(fetch->url), "%s", url);
   ask(fetch);
 }
@@ -400,10 +400,23 @@ static void on_pause_over(evutil_socket_t fd, short events, void *ctx) {
   ask(ctx);
 }
 
-static bool try_again(struct fetch *fetch) {
-  const struct timeval in = {.tv_usec = PAUSE_MS * 1000};
+/* AWS_METADATA_SERVICE_NUM_ATTEMPTS is 1 unless set, because outside of EC2 nobody is there, and each attempt
+ * lasts for its time-out. Whoever answers, though it be with an error of its own, is there. */
+static uint32_t attempts_max(const struct fetch *fetch, bool is_there) {
+  const uint32_t configured = fetch->credentials->context.settings->imds_attempts;
 
-  if (fetch->attempts_left == 0) return false;
+  if (fetch->credentials->source == SOURCE_CONTAINER) return CONTAINER_ATTEMPTS;
+  return is_there && configured < METADATA_ATTEMPTS ? METADATA_ATTEMPTS : configured;
+}
+
+static bool try_again(struct fetch *fetch, bool is_there) {
+  uint32_t pause_ms = PAUSE_FIRST_MS;
+  struct timeval in;
+
+  if (fetch->attempts >= attempts_max(fetch, is_there)) return false;
+  for (uint32_t i = 1; i < fetch->attempts && pause_ms < PAUSE_MAX_MS; i++)
+    pause_ms *= 2;
+  in = (struct timeval){.tv_sec = pause_ms / 1000, .tv_usec = pause_ms % 1000 * 1000};
   if (fetch->pause == NULL)
     fetch->pause = evtimer_new(fetch->credentials->context.base, on_pause_over, fetch);
   return fetch->pause != NULL && event_add(fetch->pause, &in) == 0;
@@ -431,10 +444,12 @@ static void refused(struct fetch *fetch, const struct http_answer *answer) {
 static void on_answer(void *ctx, const struct http_answer *answer) {
   struct fetch *fetch = ctx;
   const bool good = answer->end == HTTP_ANSWERED && answer->status == 200;
-  const bool hopeless = answer->end == HTTP_ANSWERED && answer->status < 500 && answer->status != 429;
+  const bool hopeless = (answer->end == HTTP_ANSWERED && answer->status < 500 && answer->status != 429) ||
+                        answer->end == HTTP_TOO_LARGE;
+  const bool is_there = answer->end != HTTP_TIMED_OUT || fetch->step != STEP_METADATA_TOKEN;
 
   fetch->transfer = NULL;
-  if (!good && !hopeless && try_again(fetch)) return;
+  if (!good && !hopeless && try_again(fetch, is_there)) return;
   if (fetch->step == STEP_METADATA_REGION)
     take_region(fetch, answer);
   else if (!good)
@@ -461,7 +476,7 @@ static void ask(struct fetch *fetch) {
                                        .timeout_ms = timeout_ms,
                                        .metadata = true};
 
-  fetch->attempts_left--;
+  fetch->attempts++;
   if (http_send(credentials->context.http, &request, on_answer, fetch, &fetch->transfer) < 0)
     fail(fetch, NULL, "out of memory");
 }

@@ -1,4 +1,5 @@
-/* Shared by credentials.c (the cache), credentials_plan.c (which source) and credentials_fetch.c (asking it). */
+/* Shared by credentials.c (the cache), credentials_plan.c (which source) and credentials_fetch.c (asking
+ * it). */
 #ifndef ISOQ_BINDINGS_CREDENTIALS_INTERNAL_H
 #define ISOQ_BINDINGS_CREDENTIALS_INTERNAL_H
 

@@ -1,11 +1,12 @@
 /*
- * Which source it is to be: the first that is configured, in the order environment, shared files, web identity,
- * container, instance metadata. One that is configured and then fails is not passed over: the job would run as somebody
- * else. Each that is passed over leaves a clause in `tried`, for the error of the last.
+ * Which source it is to be: the first that is configured, in the order environment, shared files, web
+ * identity, container, instance metadata. One that is configured and then fails is not passed over: the job
+ * would run as somebody else. Each that is passed over leaves a clause in `tried`, for the error of the last.
  *
- * "Standardized credential providers" and its pages in the AWS SDKs and Tools Reference Guide: "AWS access keys", "Assume
- * role credential provider" (source_profile, credential_source, web identity), "Process credential provider", "Container
- * credential provider" (which hosts may be asked without TLS), "IMDS credential provider".
+ * "Standardized credential providers" and its pages in the AWS SDKs and Tools Reference Guide: "AWS access
+ * keys", "Assume role credential provider" (source_profile, credential_source, web identity), "Process
+ * credential provider", "Container credential provider" (which hosts may be asked without TLS), "IMDS
+ * credential provider".
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -77,8 +78,8 @@ static bool copy(char **out, const char *text) {
   return text == NULL || *out != NULL;
 }
 
-/* Each plan_...() below gives 1 and an identity, 0 when the source is not configured (and adds to `tried`), -ENOMEM, or
- * -EINVAL. */
+/* Each plan_...() below gives 1 and an identity, 0 when the source is not configured (and adds to
+ * `tried`), -ENOMEM, or -EINVAL. */
 
 static int plan_keys(struct plan *plan, const char *label, const char *id, const char *secret,
                      const char *token, struct credentials **out) {

@@ -1,10 +1,12 @@
 /*
- * Hosts are <prefix>.<region>.<suffix of the partition>, with "-fips" after the prefix for FIPS endpoints: AWS General
- * Reference, "AWS service endpoints" and "Service endpoints and quotas" of each service; partitions in "Amazon Resource
- * Names". STS is asked in its regional endpoints ("AWS STS Regional endpoints", AWS SDKs and Tools Reference Guide).
+ * Hosts are <prefix>.<region>.<suffix of the partition>, with "-fips" after the prefix for FIPS endpoints:
+ * AWS General Reference, "AWS service endpoints" and "Service endpoints and quotas" of each service;
+ * partitions in "Amazon Resource Names". STS is asked in its regional endpoints ("AWS STS Regional
+ * endpoints", AWS SDKs and Tools Reference Guide).
  *
- * Organizations and Account are one service for a whole partition: whatever the region, they answer, and want the
- * signature, in the partition's main one. In AWS GovCloud the plain hosts of most services are the FIPS ones.
+ * Organizations and Account are one service for a whole partition: whatever the region, they answer, and want
+ * the signature, in the partition's main one. In AWS GovCloud the plain hosts of most services are the FIPS
+ * ones.
  */
 #include "bindings/endpoint.h"
 

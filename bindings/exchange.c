@@ -1,9 +1,9 @@
 /*
- * Figures of the standard mode, from "Retry behavior" (AWS SDKs and Tools Reference Guide): three attempts; a pause drawn
- * evenly between 0 and 1 s, 2 s, 4 s ..., at most 20 s; a quota of 500 of which a retry takes 5, after a time-out 10, and
- * which successes fill again. When the quota is used up, errors come at once: a service that is down is not hit three
- * times by everybody. What the service asks for (Retry-After in seconds or as a date, x-amz-retry-after in milliseconds)
- * makes the pause longer, never shorter.
+ * Figures of the standard mode, from "Retry behavior" (AWS SDKs and Tools Reference Guide): three attempts; a
+ * pause drawn evenly between 0 and 1 s, 2 s, 4 s ..., at most 20 s; a quota of 500 of which a retry takes 5,
+ * after a time-out 10, and which successes fill again. When the quota is used up, errors come at once: a
+ * service that is down is not hit three times by everybody. What the service asks for (Retry-After in seconds
+ * or as a date, x-amz-retry-after in milliseconds) makes the pause longer, never shorter.
  */
 #include "bindings/exchange.h"
 

@@ -1,8 +1,8 @@
 /*
  * One operation of AWS, signed and sent, and sent again as the standard retry mode has it.
  *
- * Owns the retry quota, which all operations of the process share. Where the keys come from and how many requests there
- * may be is not its affair.
+ * Owns the retry quota, which all operations of the process share. Where the keys come from and how many
+ * requests there may be is not its affair.
  */
 #ifndef ISOQ_BINDINGS_EXCHANGE_H
 #define ISOQ_BINDINGS_EXCHANGE_H
@@ -33,8 +33,7 @@ struct exchange_request { /* all borrowed for exchange_send() but `rates` */
   const char *body;
   size_t body_len;
   uint64_t max_answer_bytes;
-  int64_t
-      deadline_ns; /* CLOCK_MONOTONIC: no attempt goes on after it, no pause is begun that would end after it */
+  int64_t deadline_ns; /* CLOCK_MONOTONIC: no attempt and no pause goes on after it */
   struct rates *rates; /* NULL none; else each attempt waits for a turn of `rate_key` */
   const char *rate_key;
   bool urgent; /* as of http_request */

@@ -1,10 +1,11 @@
 /*
- * What the file of a host function sees: its checked arguments, ways to ask AWS, and ways to answer the script.
+ * What the file of a host function sees: its checked arguments, ways to ask AWS, and ways to answer the
+ * script.
  *
- * A host function is called once for each call. It asks with binding_call_list() or binding_call_send() and returns;
- * what it gave to them goes on from the event loop, until the call ends: binding_call_done(), binding_call_fail(), its
- * deadline or its session. Once a call has ended, everything below does nothing with it, so that a mapping of items
- * need not look at each step whether the one before has failed.
+ * A host function is called once for each call. It asks with binding_call_list() or binding_call_send() and
+ * returns; what it gave to them goes on from the event loop, until the call ends: binding_call_done(),
+ * binding_call_fail(), its deadline or its session. Once a call has ended, everything below does nothing with
+ * it, so that a mapping of items need not look at each step whether the one before has failed.
  */
 #ifndef ISOQ_BINDINGS_HOST_H
 #define ISOQ_BINDINGS_HOST_H
@@ -34,19 +35,20 @@ struct binding_operation {
   const char *token;                        /* of the next page, in the answer and in the question */
   const char *page_size;                    /* member of the question: how many items on a page */
   int32_t page_size_max;
+  bool names_account; /* items have binding_put_account() */
   /* Adds the members that the script sees to `to`, an empty object. */
   void (*item)(struct binding_call *call, struct json_object *from, struct json_object *to);
   /* NULL, or what to do about an error: true when it asks or answers itself. */
   bool (*on_error)(struct binding_call *call, const struct aws_answer *answer);
 };
 
-/* The whole of a call: all pages, up to the script's limit. `question`: what the first request says besides page size
- * and token; taken over; NULL: memory is short. `operation` is static. */
+/* The whole of a call: all pages, up to the script's limit. `question`: what the first request says besides
+ * page size and token; taken over; NULL: memory is short. `operation` is static. */
 void binding_call_list(struct binding_call *call, const struct binding_operation *operation,
                        struct json_object *question);
 
-/* One request. Account and region are the call's arguments, where it has such; deadline and size are set here too.
- * `on_answer` gets what AWS said, good or bad, but for what goes over a limit of ours. */
+/* One request. Account and region are the call's arguments, where it has such; deadline and size are set here
+ * too. `on_answer` gets what AWS said, good or bad, but for what goes over a limit of ours. */
 typedef void (*binding_answer_fn)(struct binding_call *call, const struct aws_answer *answer);
 void binding_call_send(struct binding_call *call, const struct aws_request *request,
                        binding_answer_fn on_answer);

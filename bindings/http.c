@@ -1,21 +1,23 @@
 /*
- * libcurl says which sockets to watch and when to come back; libevent does both; curl_multi_socket_action() does the
- * rest. Answers are given when that call has returned, so a caller may send and cancel as it likes from within one.
+ * libcurl says which sockets to watch and when to come back; libevent does both; curl_multi_socket_action()
+ * does the rest. Answers are given when that call has returned, so a caller may send and cancel as it likes
+ * from within one.
  *
  * What keeps the loop from blocking:
- * - Names are looked up in libcurl's threads (CURL_VERSION_ASYNCHDNS is required). A cancelled transfer would wait for
- *   its thread; CURLOPT_QUICK_EXIT, from 7.87, leaves it behind to clean up after itself.
- * - The trusted certificates are parsed once and kept (from 7.87), which libcurl does only without a CApath; and before
- *   the loop runs, if http_warm_up() is called. Others are seen after a restart.
+ * - Names are looked up in libcurl's threads (CURL_VERSION_ASYNCHDNS is required). A cancelled transfer would
+ *   wait for its thread; CURLOPT_QUICK_EXIT, from 7.87, leaves it behind to clean up after itself.
+ * - The trusted certificates are parsed once and kept (from 7.87), which libcurl does only without a CApath;
+ *   and before the loop runs, if http_warm_up() is called. Others are seen after a restart.
  *
- * CURLOPT_AWS_SIGV4 and the versions of libcurl: up to 7.86 it signed Host without its port, and of the headers only
- * Content-Type, Host and X-Amz-Date. From 7.87 (curl pull request 7966) every header of CURLOPT_HTTPHEADER is signed,
- * the token among them; tried with 7.88.1. Later ones differ in queries, paths to encode, repeated headers and blanks
- * within values, none of which occurs here: every request is a POST to a plain path without a query. A header without
- * a value ("Expect:", to switch it off) is signed but not sent by 7.88, and X-Amz-Date of our own is sent twice, so
- * neither is used.
+ * CURLOPT_AWS_SIGV4 and the versions of libcurl: up to 7.86 it signed Host without its port, and of the
+ * headers only Content-Type, Host and X-Amz-Date. From 7.87 (curl pull request 7966) every header of
+ * CURLOPT_HTTPHEADER is signed, the token among them; tried with 7.88.1. Later ones differ in queries, paths
+ * to encode, repeated headers and blanks within values, none of which occurs here: every request is a POST to
+ * a plain path without a query. A header without a value ("Expect:", to switch it off) is signed but not sent
+ * by 7.88, and X-Amz-Date of our own is sent twice, so neither is used.
  *
- * Keys and tokens pass through libcurl's memory. libcurl takes its allocator from us, and what it frees is overwritten.
+ * Keys and tokens pass through libcurl's memory. libcurl takes its allocator from us, and what it frees is
+ * overwritten.
  */
 #include "bindings/http.h"
 
@@ -395,7 +397,8 @@ static void set_limits(CURL *easy, const struct http *http, const struct http_re
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-  curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+  /* Only TLS can lead to HTTP/2; without it, each would wait for the one before. */
+  curl_easy_setopt(easy, CURLOPT_PIPEWAIT, strncasecmp(request->url, "https:", 6) == 0 ? 1L : 0L);
   curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
   curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, CONNECTION_AGE_MAX_S);

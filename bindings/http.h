@@ -1,9 +1,9 @@
 /*
  * HTTP requests on the event loop: libcurl's multi interface, driven by libevent.
  *
- * Owns the connections, which are reused, and the requests under way, of which there is a cap: the rest wait, first
- * come, first served. Knows nothing of AWS but the signature, which libcurl makes. Nothing here blocks, and no request
- * or answer is kept in memory after its end: what libcurl held is overwritten too.
+ * Owns the connections, which are reused, and the requests under way, of which there is a cap: the rest wait,
+ * first come, first served. Knows nothing of AWS but the signature, which libcurl makes. Nothing here blocks,
+ * and no request or answer is kept in memory after its end: what libcurl held is overwritten too.
  */
 #ifndef ISOQ_BINDINGS_HTTP_H
 #define ISOQ_BINDINGS_HTTP_H
@@ -29,9 +29,9 @@ int http_new(struct event_base *base, const struct http_options *options, struct
 void http_free(struct http *http);
 
 /*
- * Parses the trusted certificates now. OpenSSL 3 takes 60 to 200 ms for those of a system, and the loop would stand still
- * for as long at the first connection with TLS. Blocks, so it belongs to the start. 0 or a negative errno: it will
- * happen later then.
+ * Parses the trusted certificates now. OpenSSL 3 takes 60 to 200 ms for those of a system, and the loop would
+ * stand still for as long at the first connection with TLS. Blocks, so it belongs to the start. 0 or a
+ * negative errno: it will happen later then.
  */
 int http_warm_up(struct http *http);
 

@@ -38,8 +38,9 @@ void binding_put_text(struct binding_call *call, struct json_object *to, const c
 }
 
 void binding_put_account(struct binding_call *call, struct json_object *to, const char *name) {
-  const char *account = binding_call_asked(call, BINDING_ACCOUNT);
-  binding_put_text(call, to, name, account ? account : call->account);
+  const char *asked = binding_call_asked(call, BINDING_ACCOUNT), *number = binding_call_account(call);
+  if (!number && *call->account) number = call->account;
+  binding_put_text(call, to, name, number ? number : asked);
 }
 
 void binding_put_region(struct binding_call *call, struct json_object *to, const char *name) {

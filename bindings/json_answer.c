@@ -1,6 +1,7 @@
 /*
- * The outermost object and the array of items are read by hand, every value in them by queue/json_text.c. Marks are
- * counted before json-c sees a byte: it spends 800 bytes on an empty object, which is three bytes of text.
+ * The outermost object and the array of items are read by hand, every value in them by queue/json_text.c.
+ * Marks are counted before json-c sees a byte: it spends 800 bytes on an empty object, which is three bytes
+ * of text.
  */
 #include "bindings/json_answer.h"
 

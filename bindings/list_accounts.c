@@ -1,20 +1,19 @@
 /*
  * listAccounts, over Organizations, and over STS where that is refused.
  *
- * Organizations, JSON 1.1: AWS Organizations API Reference, "ListAccounts" (MaxResults 1 to 20) and "Account". Status is
- * its older field, which AWS retires in favour of State on 9 September 2026; State is read first. STS, Query and XML: AWS
- * Security Token Service API Reference, "GetCallerIdentity", version 2011-06-15.
+ * Organizations, JSON 1.1: AWS Organizations API Reference, "ListAccounts" (MaxResults 1 to 20) and
+ * "Account". Status is its older field, which AWS retires in favour of State on 9 September 2026; State is
+ * read first. STS, Query and XML: AWS Security Token Service API Reference, "GetCallerIdentity", version
+ * 2011-06-15.
  *
- * Most accounts cannot list their organization, or have none, and a script that goes through all accounts should work
- * there too: over the one that there is.
+ * Most accounts cannot list their organization, or have none, and a script that goes through all accounts
+ * should work there too: over the one that there is.
  */
-#include <expat.h>
 #include <string.h>
 
+#include "bindings/aws_xml.h"
 #include "bindings/host.h"
 
-#define XML_DEPTH_MAX 16
-#define XML_BYTES_MAX (64u << 10)
 #define ACCOUNT_DIGITS 12
 
 static void item(struct binding_call *call, struct json_object *from, struct json_object *to) {
@@ -27,73 +26,30 @@ static void item(struct binding_call *call, struct json_object *from, struct jso
 
 /* ---- GetCallerIdentity ---- */
 
-struct identity {
-  XML_Parser parser;
-  unsigned depth, matched; /* matched: elements of the path to Account that are open */
-  char account[ACCOUNT_DIGITS + 1];
-  size_t account_len; /* more than ACCOUNT_DIGITS: it is longer */
-};
-
-static const char *const path[] = {"GetCallerIdentityResponse", "GetCallerIdentityResult", "Account"};
-#define PATH_LEN (sizeof path / sizeof path[0])
-
-static void XMLCALL on_start(void *ctx, const char *name, const char **attributes) {
-  struct identity *identity = ctx;
-  (void)attributes;
-  if (identity->depth == identity->matched && identity->matched < PATH_LEN &&
-      strcmp(name, path[identity->matched]) == 0)
-    identity->matched++;
-  if (++identity->depth > XML_DEPTH_MAX) XML_StopParser(identity->parser, XML_FALSE);
-}
-
-static void XMLCALL on_end(void *ctx, const char *name) {
-  struct identity *identity = ctx;
-  (void)name;
-  if (identity->matched == identity->depth) identity->matched--;
-  identity->depth--;
-}
-
-static void XMLCALL on_text(void *ctx, const char *text, int len) {
-  struct identity *identity = ctx;
-  if (identity->matched != PATH_LEN || identity->depth != PATH_LEN) return;
-  for (int i = 0; i < len; i++, identity->account_len++)
-    if (identity->account_len < ACCOUNT_DIGITS) identity->account[identity->account_len] = text[i];
-}
-
-/* Entities come with a document type, which AWS never sends. */
-static void XMLCALL on_doctype(void *ctx, const char *name, const char *system, const char *public,
-                               int internal) {
-  (void)name, (void)system, (void)public, (void)internal;
-  XML_StopParser(((struct identity *)ctx)->parser, XML_FALSE);
-}
-
-static bool identity_read(struct identity *identity, const char *body, size_t len) {
-  if (len > XML_BYTES_MAX) return false;
-  identity->parser = XML_ParserCreate(NULL);
-  if (!identity->parser) return false;
-  XML_SetUserData(identity->parser, identity);
-  XML_SetElementHandler(identity->parser, on_start, on_end);
-  XML_SetCharacterDataHandler(identity->parser, on_text);
-  XML_SetStartDoctypeDeclHandler(identity->parser, on_doctype);
-  const bool ok = XML_Parse(identity->parser, body, (int)len, XML_TRUE) == XML_STATUS_OK;
-  XML_ParserFree(identity->parser);
-  return ok && identity->account_len == ACCOUNT_DIGITS &&
-         strspn(identity->account, "0123456789") == ACCOUNT_DIGITS;
+/* Into `account`. */
+static bool identity_read(const char *body, size_t len, char account[ACCOUNT_DIGITS + 1]) {
+  struct aws_xml_want want = {.path = "GetCallerIdentityResult/Account"};
+  const bool is_there = aws_xml_find(body, len, &want, 1) == 0 && want.text &&
+                        strlen(want.text) == ACCOUNT_DIGITS &&
+                        strspn(want.text, "0123456789") == ACCOUNT_DIGITS;
+  if (is_there) memcpy(account, want.text, ACCOUNT_DIGITS + 1);
+  aws_xml_free(&want, 1);
+  return is_there;
 }
 
 static void on_identity(struct binding_call *call, const struct aws_answer *answer) {
-  struct identity identity = {0};
+  char id[ACCOUNT_DIGITS + 1];
   struct json_object *account;
 
   if (!answer->ok) {
     binding_call_fail_as(call, answer);
-  } else if (!identity_read(&identity, answer->body, answer->body_len)) {
+  } else if (!identity_read(answer->body, answer->body_len, id)) {
     binding_call_broken(call, "no account of 12 digits at "
-                              "GetCallerIdentityResponse/GetCallerIdentityResult/Account");
+                              "GetCallerIdentityResult/Account");
   } else {
     account = json_object_new_object();
     if (account) {
-      binding_put_text(call, account, "id", identity.account);
+      binding_put_text(call, account, "id", id);
       binding_put_text(call, account, "name", NULL);
       binding_put_text(call, account, "email", NULL);
       binding_put_text(call, account, "status", "ACTIVE");

@@ -1,9 +1,9 @@
 /*
- * listRegions, over Account Management: AWS Account Management API Reference, "ListRegions" (POST /listRegions,
- * MaxResults 1 to 50) and "Region".
+ * listRegions, over Account Management: AWS Account Management API Reference, "ListRegions" (POST
+ * /listRegions, MaxResults 1 to 50) and "Region".
  *
- * Another account is reached by its role, as everywhere, and not by the operation's own AccountId, which works for
- * members of an organization only and needs trusted access.
+ * Another account is reached by its role, as everywhere, and not by the operation's own AccountId, which
+ * works for members of an organization only and needs trusted access.
  */
 #include "bindings/host.h"
 

@@ -1,13 +1,15 @@
 /*
- * An operation that lists something, page by page. All five functions are lists, and AWS' lists differ in little but
- * names, so what they share is here once.
+ * An operation that lists something, page by page. All five functions are lists, and AWS' lists differ in
+ * little but names, so what they share is here once.
  *
- * The page size stays the same from the first page to the last, because some operations want a token back with the very
- * parameters that it came with; what the last page has over the script's limit is dropped. An empty page is no end:
- * CloudWatch gives them while it searches. A page token that repeats is one, since it would go on for ever.
+ * The page size stays the same from the first page to the last, because some operations want a token back
+ * with the very parameters that it came with; what the last page has over the script's limit is dropped. An
+ * empty page is no end: CloudWatch gives them while it searches. A page token that repeats is one, since it
+ * would go on for ever.
  *
- * A page may have ten thousand items, and pages of many jobs come at the same time. They queue up here and are read for
- * a few milliseconds in each turn of the loop, all together, so that reading never keeps the broker from its deadlines.
+ * A page may have ten thousand items, and pages of many jobs come at the same time. They queue up here and
+ * are read for a few milliseconds in each turn of the loop, all together, so that reading never keeps the
+ * broker from its deadlines.
  */
 #include <string.h>
 
@@ -36,6 +38,7 @@ static void ask(struct binding_call *call) {
       .target = operation->target,
       .body = body,
       .body_len = len,
+      .names_account = operation->names_account,
   };
   binding_call_send(call, &request, on_page);
 }

@@ -1,7 +1,8 @@
 /*
- * "Process credential provider" (AWS SDKs and Tools Reference Guide). posix_spawn() with a process group of its own, so
- * that a wrapper script's children die with it; a pidfd tells the end, as in worker/spawn.c. The end is when both the
- * output is closed and the program gone: a background child that keeps the pipe open must not keep us.
+ * "Process credential provider" (AWS SDKs and Tools Reference Guide). posix_spawn() with a process group of
+ * its own, so that a wrapper script's children die with it; a pidfd tells the end, as in worker/spawn.c. The
+ * end is when both the output is closed and the program gone: a background child that keeps the pipe open
+ * must not keep us.
  */
 #include "bindings/process.h"
 

@@ -1,8 +1,8 @@
 /*
- * "Shared config and credentials files" of the AWS SDKs and Tools Reference Guide describes the format: it is not quite
- * that of other INI files, so no library reads it. A '#' or ';' begins a comment at the start of a line, and within a
- * value after a blank. A line that begins with a blank is nested in the setting above it. Names of settings are not
- * case-sensitive, those of sections are.
+ * "Shared config and credentials files" of the AWS SDKs and Tools Reference Guide describes the format: it is
+ * not quite that of other INI files, so no library reads it. A '#' or ';' begins a comment at the start of a
+ * line, and within a value after a blank. A line that begins with a blank is nested in the setting above it.
+ * Names of settings are not case-sensitive, those of sections are.
  */
 #include "bindings/profile.h"
 

@@ -1,7 +1,8 @@
 /*
  * The shared config and credentials files of AWS' tools: sections of settings, read once.
  *
- * The two files are merged: [profile NAME] of the first and [NAME] of the second are one profile, and the second wins.
+ * The two files are merged: [profile NAME] of the first and [NAME] of the second are one profile, and the
+ * second wins.
  */
 #ifndef ISOQ_BINDINGS_PROFILE_H
 #define ISOQ_BINDINGS_PROFILE_H
@@ -20,7 +21,8 @@ int profiles_new(struct profiles **out);
 /* Overwrites what it frees. */
 void profiles_free(struct profiles *profiles);
 
-/* Adds a file's text. 0, -ENOMEM, or -EINVAL with "`name`, line 3: ..." in `error`; no value is repeated in it. */
+/* Adds a file's text. 0, -ENOMEM, or -EINVAL with "`name`, line 3: ..." in `error`; no value is repeated
+ * in it. */
 int profiles_parse(struct profiles *profiles, enum profiles_file which, const char *name, const char *text,
                    size_t len, char *error, size_t error_size);
 
@@ -28,8 +30,8 @@ int profiles_parse(struct profiles *profiles, enum profiles_file which, const ch
 int profiles_read(struct profiles *profiles, enum profiles_file which, const char *path, char *error,
                   size_t error_size);
 
-/* The value of `key` in the section of `kind` ("profile", "services", "sso-session") and `name`; NULL: there is none.
- * `parent`: the setting that it is nested in, or NULL. Borrowed. */
+/* The value of `key` in the section of `kind` ("profile", "services", "sso-session") and `name`; NULL:
+ * there is none. `parent`: the setting that it is nested in, or NULL. Borrowed. */
 const char *profiles_get(const struct profiles *profiles, const char *kind, const char *name,
                          const char *parent, const char *key);
 bool profiles_has(const struct profiles *profiles, const char *kind, const char *name);

@@ -1,6 +1,6 @@
 /*
- * queryCloudWatchLogEvents, over CloudWatch Logs: Amazon CloudWatch Logs API Reference, "FilterLogEvents" (JSON 1.1,
- * limit 1 to 10,000, times in milliseconds, both ends included) and "FilteredLogEvent".
+ * queryCloudWatchLogEvents, over CloudWatch Logs: Amazon CloudWatch Logs API Reference, "FilterLogEvents"
+ * (JSON 1.1, limit 1 to 10,000, times in milliseconds, both ends included) and "FilteredLogEvent".
  */
 #include "bindings/host.h"
 

@@ -1,6 +1,6 @@
 /*
- * queryResources, over Cloud Control: AWS Cloud Control API Reference, "ListResources" (JSON 1.0, MaxResults 1 to 100)
- * and "ResourceDescription", whose Properties are a string of JSON.
+ * queryResources, over Cloud Control: AWS Cloud Control API Reference, "ListResources" (JSON 1.0, MaxResults
+ * 1 to 100) and "ResourceDescription", whose Properties are a string of JSON.
  */
 #include "bindings/host.h"
 
@@ -21,6 +21,7 @@ static const struct binding_operation operation = {
     .token = "NextToken",
     .page_size = "MaxResults",
     .page_size_max = 100,
+    .names_account = true,
     .item = item,
 };
 

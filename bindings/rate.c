@@ -1,6 +1,7 @@
 /*
- * The times of the last `per_s` turns are kept, and the next one comes a good second after the oldest of them: no window of
- * a second ever holds more, which a bucket of tokens, full after a pause, does not promise.
+ * The times of the last `per_s` turns are kept, and the next one comes a good second after the oldest of
+ * them: no window of a second ever holds more, which a bucket of tokens, full after a pause, does not
+ * promise.
  *
  * A lane without waiters is forgotten a second after its last turn, so that keys do not pile up.
  */
@@ -16,7 +17,8 @@
 #include <time.h>
 
 #define NS_PER_S INT64_C(1000000000)
-/* Requests do not arrive as evenly as they leave: the first one of a connection is late, the others are not. */
+/* Requests do not arrive as evenly as they leave: the first one of a connection is late, the others are
+ * not. */
 #define WINDOW_NS (NS_PER_S + NS_PER_S / 20)
 #define PER_S_MAX 1000
 

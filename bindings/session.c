@@ -1,13 +1,13 @@
 /*
  * One job's calls: their budgets, their deadlines, and the order in which they start and answer.
  *
- * A call moves one way through three lists: waiting, running, finished. Whatever ends it (its host function, AWS, its
- * timer, a refusal) only puts it into the last of them; one event of the session then gives the answers out, in that
- * order, and starts what waits. So no answer is ever given from within bindings_call(), no host function runs inside
- * another's callback, and a session may be freed from its own answer callback.
+ * A call moves one way through three lists: waiting, running, finished. Whatever ends it (its host function,
+ * AWS, its timer, a refusal) only puts it into the last of them; one event of the session then gives the
+ * answers out, in that order, and starts what waits. So no answer is ever given from within bindings_call(),
+ * no host function runs inside another's callback, and a session may be freed from its own answer callback.
  *
- * Items are turned into text as they come, so that a call never holds more than its answer, and the limit on its size
- * is exact.
+ * Items are turned into text as they come, so that a call never holds more than its answer, and the limit on
+ * its size is exact.
  */
 #include <assert.h>
 #include <errno.h>
@@ -28,8 +28,8 @@
 /* The AWS client keeps the deadline too, and can say what it was at; we end what it has not ended. */
 #define DEADLINE_GRACE_NS (100 * CLOCK_NS_PER_MS)
 #define AWS_TEXT_MAX 2000 /* bytes of a name or message that AWS gave */
-/* What a page may have on the wire, for an answer of some size: JSON in JSON doubles its quotes, and pages have more
- * members than we take. */
+/* What a page may have on the wire, for an answer of some size: JSON in JSON doubles its quotes, and pages
+ * have more members than we take. */
 #define PAGE_BYTES_MAX(answer_bytes) (2 * (answer_bytes) + (UINT64_C(64) << 10))
 
 struct bindings_session {
@@ -61,6 +61,7 @@ static void call_stop(struct binding_call *call) {
   if (event_initialized(&call->timer)) evtimer_del(&call->timer);
   if (call->transfer) aws_cancel(call->transfer);
   call->transfer = NULL;
+  if (call->is_naming) account_names_leave(call->bindings->names, call);
   binding_call_drop_page(call);
   json_object_put(call->question);
   call->question = NULL;
@@ -193,11 +194,13 @@ void binding_call_fail(struct binding_call *call, const char *name, const char *
   fail(call, name, message, NULL);
 }
 
+/* Where it is the job's time that is over, the script is stopped right now, and an error would only give it
+ * something to do in the meantime, with an outcome of its own: the call stays without an answer, and nothing
+ * runs for it. */
 static void fail_timeout(struct binding_call *call, const char *detail) {
   const struct bindings_session *session = call->session;
   if (call->deadline_ns == session->deadline_ns)
-    binding_call_fail(call, "TimeoutError", "%s: the job's time was over before the answer was there%s%s",
-                      binding_call_name(call), *detail ? ": " : "", detail);
+    call_stop(call);
   else
     binding_call_fail(call, "TimeoutError",
                       "%s: no answer within call_timeout_ms, %" PRIu32 " ms (pages read: %" PRIu32
@@ -218,7 +221,9 @@ void binding_call_fail_as(struct binding_call *call, const struct aws_answer *an
   if (call->state == CALL_FINISHED) return;
   const char *message = answer->error_message ? answer->error_message : "";
   char text[64];
-  if (strcmp(answer->error_name, "TimeoutError") == 0) {
+  /* Ours, and not that nobody spoke for a while, or that no connection could be made. */
+  if (strcmp(answer->error_name, "TimeoutError") == 0 &&
+      clock_monotonic_ns() >= call->deadline_ns - DEADLINE_GRACE_NS) {
     fail_timeout(call, message);
     return;
   }
@@ -250,6 +255,17 @@ const char *binding_call_asked(const struct binding_call *call, enum binding_typ
   for (size_t i = 0; i < call->row->argument_count; i++)
     if (call->row->arguments[i].type == type) return call->values.of[i].text;
   return NULL;
+}
+
+const char *binding_call_account(const struct binding_call *call) {
+  const char *asked = binding_call_asked(call, BINDING_ACCOUNT);
+  if (!asked || account_is_number(asked)) return asked;
+  return *call->account_number ? call->account_number : NULL;
+}
+
+void binding_call_pay(struct binding_call *call, uint64_t bytes) {
+  call->session->bytes_read += bytes;
+  if (call->session->bytes_read > call->session->bindings->options.max_total_bytes) fail_bytes(call);
 }
 
 static void answered(void *ctx, const struct aws_answer *answer) {
@@ -287,7 +303,7 @@ void binding_call_send(struct binding_call *call, const struct aws_request *requ
   const uint64_t left = options->max_total_bytes - session->bytes_read;
   call->last_of_budget = left < page_max;
   sent.max_answer_bytes = call->last_of_budget ? left : page_max;
-  sent.account = binding_call_asked(call, BINDING_ACCOUNT);
+  sent.account = binding_call_account(call);
   sent.region = binding_call_asked(call, BINDING_REGION);
   sent.deadline_ns = call->deadline_ns;
   call->on_answer = on_answer;
@@ -305,6 +321,16 @@ static void on_deadline(evutil_socket_t fd, short what, void *ctx) {
   fail_timeout(ctx, "");
 }
 
+/* By a name that has to be looked up. */
+static bool is_named(const struct binding_call *call) {
+  const char *asked = binding_call_asked(call, BINDING_ACCOUNT);
+  return asked && !account_is_number(asked);
+}
+
+void binding_call_begin(struct binding_call *call) {
+  call->row->start(call);
+}
+
 static void call_start(struct binding_call *call) {
   struct bindings_session *session = call->session;
   const int64_t now_ns = clock_monotonic_ns();
@@ -318,8 +344,10 @@ static void call_start(struct binding_call *call) {
   evtimer_assign(&call->timer, session->bindings->base, on_deadline, call);
   if (evtimer_add(&call->timer, &left) < 0)
     binding_call_no_memory(call);
+  else if (is_named(call))
+    account_names_look_up(call->bindings->names, call);
   else
-    call->row->start(call);
+    binding_call_begin(call);
 }
 
 static void start_waiting(struct bindings_session *session) {

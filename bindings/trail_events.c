@@ -1,6 +1,6 @@
 /*
- * getCloudTrailEvents, over CloudTrail: AWS CloudTrail API Reference, "LookupEvents" (JSON 1.1, MaxResults 1 to 50,
- * times in seconds), "Event" and "Resource". CloudTrailEvent is the record itself, a string of JSON.
+ * getCloudTrailEvents, over CloudTrail: AWS CloudTrail API Reference, "LookupEvents" (JSON 1.1, MaxResults 1
+ * to 50, times in seconds), "Event" and "Resource". CloudTrailEvent is the record itself, a string of JSON.
  */
 #include <inttypes.h>
 #include <stdio.h>

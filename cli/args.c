@@ -115,6 +115,9 @@ static int parse_option(struct parse *parse, const char *word) {
   token->row = row_of(token->flag);
   token->setting = is_alias_of_redis(token->flag) ? "redis_url" : config_flag_name(token->flag, &is_bool);
   if (!token->row && !token->setting) return unknown_option(token->flag);
+  /* A switch that is an option with a value elsewhere: isoq worker --record. */
+  if (token->row && is_bool && parse->args->command && !(token->row->commands & parse->args->command->bit))
+    token->row = NULL;
   parse->token_count++;
 
   if (!token->row)

@@ -45,6 +45,7 @@ int cmd_run(struct cli *cli);
 int cmd_worker(struct cli *cli);
 int cmd_submit(struct cli *cli);
 int cmd_result(struct cli *cli);
+int cmd_replay(struct cli *cli);
 int cmd_cancel(struct cli *cli);
 int cmd_dead(struct cli *cli);
 int cmd_status(struct cli *cli);

@@ -10,6 +10,7 @@
 
 #include "cli/cli.h"
 #include "cli/print.h"
+#include "cli/record.h"
 #include "cli/wait.h"
 #include "queue/keys.h"
 
@@ -48,6 +49,25 @@ static void say_missing(const struct cli *cli, struct cli_redis *redis, const ch
   cli_error("to wait: isoq result %s --wait; what the workers hold: isoq status", id);
 }
 
+static int export_record(struct cli *cli, const char *id) {
+  struct cli_redis redis;
+  struct record record;
+  char *text;
+  size_t len;
+  int status = cli_redis_open(cli, &redis);
+  if (status) return status;
+  status = record_fetch(cli, &redis, id, &text, &len);
+  cli_redis_close(&redis);
+  if (status) return status;
+  status = record_read(id, text, len, &record); /* a file that cannot be replayed is found out here */
+  if (status == CLI_OK) {
+    status = record_write(cli->args.value[OPTION_RECORD_FILE], text, len);
+    record_free(&record);
+  }
+  free(text);
+  return status;
+}
+
 int cmd_result(struct cli *cli) {
   struct cli_redis redis;
   struct wait_found found;
@@ -64,6 +84,7 @@ int cmd_result(struct cli *cli) {
   }
   int status = cli_load_config(cli);
   if (status) return status;
+  if (args_has(&cli->args, OPTION_RECORD_FILE)) return export_record(cli, id);
   int64_t wait_ms = wait_option_ms(cli, cli->config.timeout_ms);
   if (wait_ms < 0) return CLI_USAGE;
   status = cli_redis_open(cli, &redis);

@@ -3,11 +3,13 @@
  * so that a script that works here works there; and it is printed from its JSON, as isoq result prints it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "cli/id.h"
+#include "cli/inspect.h"
 #include "cli/print.h"
 #include "cli/script.h"
 #include "queue/result.h"
@@ -31,14 +33,16 @@ static int print(const struct cli *cli, const struct script *script, const struc
 }
 
 static int run(const struct cli *cli, const struct script *script) {
+  struct local_options options = {0};
   char error[CONFIG_ERROR_SIZE] = "";
   struct job_result result = {0};
 
-  int rc = local_run(&cli->config, script->job, &result, error, sizeof error);
+  if (inspect_option(cli, &options) != CLI_OK) return CLI_USAGE;
+  int rc = local_run(&cli->config, script->job, &options, &result, error, sizeof error);
   if (rc == -EINTR) return CLI_INTERRUPTED;
   if (rc) {
     cli_error("%s", *error ? error : strerror(-rc));
-    return CLI_UNAVAILABLE;
+    return rc == -EINVAL ? CLI_USAGE : CLI_UNAVAILABLE;
   }
   int status = print(cli, script, &result);
   if (result.status == ISOQ_STATUS_CANCELLED)

@@ -23,7 +23,8 @@ const struct command commands[] = {
      .bit = RUN,
      .max_operands = 1,
      .operand = "one FILE",
-     .usage = "run [FILE|-] [-e CODE] [--input JSON] [--timeout MS] [--memory MB] [--json]",
+     .usage =
+         "run [FILE|-] [-e CODE] [--input JSON] [--timeout MS] [--memory MB] [--inspect[=PORT]] [--json]",
      .summary = "run a script here, as a worker would; no Redis needed",
      .about =
          "Runs the JavaScript in FILE, on standard input (-, or no FILE), or in -e CODE, in the same sandbox "
@@ -93,11 +94,13 @@ const struct command commands[] = {
      .bit = RESULT,
      .max_operands = 1,
      .operand = "one ID",
-     .usage = "result ID [--wait[=SECONDS]] [--json]",
+     .usage = "result ID [--wait[=SECONDS]] [--json|--record FILE]",
      .summary = "print the result of a job",
      .about =
          "Reading does not consume: the result can be read again until its time to live ends, and a BLPOP of "
-         "the producer's\nown still gets it. Every queue of the queue setting is looked at.\n",
+         "the producer's\nown still gets it. Every queue of the queue setting is looked at. --record writes "
+         "the job's replay "
+         "record to a file\ninstead, for isoq replay on another machine.\n",
      .status = JOB_STATUS "  3  no Redis, or no result (in time)\n  130  interrupted while waiting\n",
      .examples = {{"as JSON, for jq:", "isoq result 0190-example --json | jq .execution_time_ms"},
                   {"wait for up to a minute:", "isoq result 0190-example --wait=60"}},
@@ -120,6 +123,30 @@ const struct command commands[] = {
      .examples = {{"by the id that isoq submit printed:", "isoq cancel 0190-example"},
                   {"where it was:", "isoq cancel 0190-example --json | jq -r .was"}},
      .run = cmd_cancel},
+    {.name = "replay",
+     .bit = REPLAY,
+     .max_operands = 1,
+     .operand = "one ID or FILE",
+     .usage = "replay ID|RECORD.json [--code FILE [--live]] [--inspect[=PORT]] [--json]",
+     .summary = "run a recorded job again, exactly as it ran",
+     .about =
+         "Takes the job's record from Redis (every queue of the queue setting is looked at) or from a file "
+         "that isoq result\n--record wrote, and runs the job again, offline: what it read of clock and "
+         "random "
+         "values, the order of its timers\nand the answers of its host functions come from the record. "
+         "Prints "
+         "the result, then identical, or the first\nthing that was not as recorded.\n\n"
+         "--code runs another script under the same record: its calls are answered by recorded calls of the "
+         "same name and\narguments, each once; others are refused, or made in earnest with --live.\n\n"
+         "--inspect lets Chrome DevTools step through the recorded run.\n",
+     .status = "  0  identical (with --code: the script succeeded)\n"
+               "  1  something differs (with --code: it ran and failed)\n"
+               "  2  wrong usage or configuration, or no usable record in the file\n"
+               "  3  no Redis, no record, or no usable isoq-executor\n"
+               "  130  interrupted\n",
+     .examples = {{"a job that went wrong:", "isoq replay 0190-example"},
+                  {"what a corrected script would have done:", "isoq replay 0190-example --code fixed.js"}},
+     .run = cmd_replay},
     {.name = "dead",
      .bit = DEAD,
      .max_operands = 2,

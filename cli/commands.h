@@ -17,7 +17,8 @@ enum command_bit {
   STATUS = 1 << 6,
   CONFIG = 1 << 7,
   HELP = 1 << 8,
-  ALL = (1 << 9) - 1,
+  REPLAY = 1 << 9,
+  ALL = (1 << 10) - 1,
 };
 
 struct command {

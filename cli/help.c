@@ -42,7 +42,7 @@ void help_command(const struct command *command, FILE *out) {
   fprintf(out, "usage: isoq %s\n\n%s\noptions:\n", command->usage, command->about);
   for (size_t i = 0; i < OPTION_COUNT; i++)
     if (option_rows[i].commands & command->bit) print_option(&option_rows[i], out);
-  if (command->bit & (SUBMIT | RESULT | CANCEL | DEAD | STATUS | WORKER))
+  if (command->bit & (SUBMIT | RESULT | REPLAY | CANCEL | DEAD | STATUS | WORKER))
     fputs("      --redis URL           else ISOQ_REDIS_URL, REDIS_URL, redis://127.0.0.1:6379/0\n"
           "      --queue A,B           else ISOQ_QUEUE, default\n"
           "      --prefix NAME         else ISOQ_PREFIX, isoq\n",

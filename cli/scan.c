@@ -39,22 +39,9 @@ int scan_range(struct cli_redis *redis, const char *command, const char *key, sc
   }
 }
 
-/* The prefix is the operator's, and may hold what a glob takes for a wildcard. */
-static char *pattern_for(const char *prefix) {
-  char *pattern = malloc(strlen(prefix) * 2 + 2), *to = pattern;
-  if (!pattern) return NULL;
-  for (; *prefix; prefix++) {
-    if (strchr("*?[]^\\", *prefix)) *to++ = '\\';
-    *to++ = *prefix;
-  }
-  *to++ = '*';
-  *to = '\0';
-  return pattern;
-}
-
 int scan_owners(struct cli_redis *redis, const struct queue_keys *keys, scan_fn fn, void *ctx) {
   const size_t skip = strlen(keys->claimed_prefix);
-  char *pattern = pattern_for(keys->claimed_prefix), cursor[32] = "0";
+  char *pattern = key_pattern(keys->claimed_prefix), cursor[32] = "0";
   int status = CLI_OK;
   bool enough = false;
 

@@ -55,8 +55,7 @@ static int read_stream(FILE *file, size_t limit, char **out, size_t *out_len) {
   return 0;
 }
 
-/* `what` is for messages: "script", "--input". `path` "-" is standard input. */
-static int read_file(const char *what, const char *path, int64_t limit, const char *limit_name, char **out,
+int script_read_file(const char *what, const char *path, int64_t limit, const char *limit_name, char **out,
                      size_t *out_len) {
   bool is_stdin = strcmp(path, "-") == 0;
   FILE *file = is_stdin ? stdin : fopen(path, "re");
@@ -109,7 +108,8 @@ static int read_code(struct cli *cli, struct script *script) {
       cli_error("no script: give a FILE, - for standard input, or -e CODE");
       return CLI_USAGE;
     }
-    int status = read_file("script", path ? path : "-", limit, "max_code_bytes", &script->code, &script->len);
+    int status =
+        script_read_file("script", path ? path : "-", limit, "max_code_bytes", &script->code, &script->len);
     if (status) return status;
   }
   size_t valid = utf8_check(script->code, script->len);
@@ -163,7 +163,7 @@ static int put_json(struct cli *cli, enum option_id option, const char *flag, co
 
   if (!value) return CLI_OK;
   if (*value == '@')
-    status = read_file(flag, value + 1, cli->config.max_input_bytes, "max_input_bytes", &text, &len);
+    status = script_read_file(flag, value + 1, cli->config.max_input_bytes, "max_input_bytes", &text, &len);
   else if ((text = strdup(value)))
     len = strlen(value);
   if (status == CLI_OK && !text) {
@@ -267,6 +267,7 @@ static int put_fields(struct cli *cli, const char *id, const struct script *scri
   if (!status) status = put_schedule(cli, &limits, out);
   if (!status) status = put_number(cli, OPTION_SEED, "--seed", "seed", "", &seed, out);
   if (!status && args_has(&cli->args, OPTION_NO_CAPTURE)) fputs(",\"capture_console\":false", out);
+  if (!status && args_has(&cli->args, OPTION_NO_RECORD)) fputs(",\"record\":false", out);
   if (!status && tenant) {
     putc(',', out);
     status = put_string("--tenant", "tenant", tenant, strlen(tenant), out);

@@ -22,4 +22,11 @@ struct script {
 int script_load(struct cli *cli, const char *id, const char *queue, struct script *script);
 void script_free(struct script *script);
 
+/*
+ * The bytes of a file, at most `limit` (`limit_name` says which, for the message). `what` is for messages too:
+ * "script", "--input". `path` "-" is standard input. malloc'ed, NUL-terminated. CLI_OK, or CLI_USAGE after a message.
+ */
+int script_read_file(const char *what, const char *path, int64_t limit, const char *limit_name, char **out,
+                     size_t *out_len);
+
 #endif

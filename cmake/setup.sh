@@ -6,7 +6,8 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 
 packages=(
   build-essential cmake ninja-build pkg-config
-  libhiredis-dev libevent-dev libjson-c-dev libcurl4-openssl-dev libexpat1-dev libseccomp-dev libinih-dev check
+  libhiredis-dev libevent-dev libjson-c-dev libcurl4-openssl-dev libexpat1-dev libseccomp-dev libinih-dev
+  libwebsockets-dev libuv1-dev check
   redis-server python3 ca-certificates debian-archive-keyring
 )
 # A node from elsewhere (NodeSource, nvm) brings its own npm, and Debian's would conflict with it.

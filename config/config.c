@@ -98,8 +98,8 @@ void setting_valid_text(const struct setting *setting, char *text, size_t size) 
       snprintf(text, size, "%" PRId64 " to %" PRId64 " characters", setting->min, setting->max);
     break;
   case KIND_LIST:
-    snprintf(text, size, "%" PRId64 " to %" PRId64 " different names of letters, digits and _.-, with commas",
-             setting->min, setting->max);
+    snprintf(text, size, "%s1 to %" PRId64 " different names of letters, digits and _.-, with commas",
+             setting->min == 0 ? CONFIG_LIST_EMPTY ", or " : "", setting->max);
     break;
   }
 }
@@ -194,6 +194,8 @@ static int list_parse(struct config_list *list, const struct setting *setting, c
                       size_t error_size) {
   list->items = calloc((size_t)setting->max, sizeof *list->items);
   if (!list->items) return -ENOMEM;
+  /* An empty variable of the environment counts as unset, so "nothing" needs a word. */
+  if (setting->min == 0 && strcmp(value, CONFIG_LIST_EMPTY) == 0) return 0;
   for (const char *name = value;;) {
     name += strspn(name, " \t");
     size_t with_blanks = strcspn(name, ","), len = with_blanks;

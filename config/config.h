@@ -10,6 +10,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* The value of a list that may be empty, and is. */
+#define CONFIG_LIST_EMPTY "none"
+
 struct config_list {
   char **items;
   size_t count;

@@ -114,6 +114,7 @@ static void print_value(const struct config *config, const struct setting *setti
   case KIND_STRING: fputs(*(char *const *)place, out); break;
   case KIND_LIST: {
     const struct config_list *list = place;
+    if (list->count == 0) fputs(CONFIG_LIST_EMPTY, out);
     for (size_t i = 0; i < list->count; i++)
       fprintf(out, "%s%s", i ? "," : "", list->items[i]);
     break;

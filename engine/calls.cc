@@ -1,9 +1,11 @@
 // Host functions: what a script calls and the broker does.
 //
-// A call leaves as JSON text and gives a promise; the answer comes back as JSON text while the engine waits, and is
-// settled from the event loop, one at a time, so that what follows one answer has run before the next is seen.
-// What an argument may be is the broker's to say; here only what JSON cannot carry is refused.
+// A call leaves as JSON text and gives a promise; the answer comes back as JSON text while the engine waits,
+// and is settled from the event loop, one at a time, so that what follows one answer has run before the next
+// is seen. What an argument may be is the broker's to say; here only what JSON cannot carry is refused.
 #include "engine/runtime.hh"
+
+#include <cmath>
 
 namespace isoq {
 namespace {
@@ -47,12 +49,43 @@ v8::MaybeLocal<v8::String> Arguments(const v8::FunctionCallbackInfo<v8::Value> &
                              v8::Array::New(isolate, values.data(), values.size()));
 }
 
+// What JSON would turn into null without a word: "NaN", "Infinity", "an invalid Date"; else "".
+std::string NotInJson(v8::Isolate *isolate, v8::Local<v8::Value> value) {
+  if (value->IsDate()) return std::isnan(value.As<v8::Date>()->ValueOf()) ? "an invalid Date" : "";
+  if (!value->IsNumber() || std::isfinite(value.As<v8::Number>()->Value())) return "";
+  return ToUtf8(isolate, value);
+}
+
+// The same for the arguments and the members of an argument: "argument 3 is NaN". Deeper is the broker's
+// affair, which takes no such values. Nothing: an exception is pending.
+v8::Maybe<std::string> FindNotInJson(const v8::FunctionCallbackInfo<v8::Value> &info) {
+  v8::Isolate *isolate = info.GetIsolate();
+  v8::Local<v8::Context> context = isolate->GetCurrentContext();
+  for (int i = 0; i < info.Length(); i++) {
+    std::string what = NotInJson(isolate, info[i]);
+    if (!what.empty()) return v8::Just("argument " + std::to_string(i + 1) + " is " + what);
+    if (!info[i]->IsObject() || info[i]->IsFunction()) continue;
+    v8::Local<v8::Object> object = info[i].As<v8::Object>();
+    v8::Local<v8::Array> keys;
+    if (!object->GetOwnPropertyNames(context).ToLocal(&keys)) return v8::Nothing<std::string>();
+    for (uint32_t k = 0; k < keys->Length(); k++) {
+      v8::Local<v8::Value> key, value;
+      if (!keys->Get(context, k).ToLocal(&key) || !object->Get(context, key).ToLocal(&value))
+        return v8::Nothing<std::string>();
+      what = NotInJson(isolate, value);
+      if (!what.empty()) return v8::Just(ToUtf8(isolate, key) + " is " + what);
+    }
+  }
+  return v8::Just(std::string());
+}
+
 void Start(Runtime *runtime, v8::Local<v8::Promise::Resolver> resolver, const std::string &name,
            const std::string &arguments) {
   uint32_t number = ++runtime->calls.last;
   PendingCall &call = runtime->calls.pending[number];
   call.resolver.Reset(runtime->isolate, resolver);
   call.frames = Frames(runtime->isolate);
+  runtime->trace->Flush();
   runtime->host.call(runtime->host.ctx, number, {name.data(), name.size()},
                      {arguments.data(), arguments.size()});
 }
@@ -67,7 +100,15 @@ void CallHost(const v8::FunctionCallbackInfo<v8::Value> &info) {
   std::string name = ToUtf8(isolate, NameOf(info));
   v8::TryCatch catcher(isolate);
   v8::Local<v8::String> json;
-  if (!Arguments(info).ToLocal(&json)) {
+  std::string problem;
+  bool readable = FindNotInJson(info).To(&problem);
+  if (readable && !problem.empty()) {
+    v8::Local<v8::Value> error =
+        v8::Exception::TypeError(ToV8(isolate, name + ": " + problem + ", which has no JSON"));
+    Try(resolver->Reject(context, error));
+    return;
+  }
+  if (!readable || !Arguments(info).ToLocal(&json)) {
     if (catcher.HasTerminated()) {
       catcher.ReThrow();
       return;

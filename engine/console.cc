@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "engine/inspector.hh"
 #include "engine/runtime.hh"
 #include "engine/v8_compat.hh"
 #include "js_bundles.h"
@@ -41,14 +42,20 @@ std::string Indented(const std::string &indentation, const std::string &text, ui
   return out;
 }
 
+// What the script read before it printed this leaves before it: so the trace of a run that is killed reaches as far as
+// its output.
+void Print(Runtime *runtime, isoq_console_level level, const std::string &text, bool truncated) {
+  runtime->trace->Flush();
+  runtime->host.console(runtime->host.ctx, level, {text.data(), text.size()}, truncated);
+}
+
 // Says on stderr, above the limit, that a stream is not whole: what is on stdout may be for a machine.
 void SayThatItWasCut(Runtime *runtime, int stream) {
   std::string text = std::string("isoq: ") + (stream == 1 ? "stdout" : "stderr") +
                      " was cut: " + std::to_string(runtime->console.printed_bytes) +
                      " bytes printed, over max_output_bytes " +
                      std::to_string(runtime->config.max_output_bytes);
-  if (runtime->trace->MayPrint())
-    runtime->host.console(runtime->host.ctx, ISOQ_CONSOLE_WARN, {text.data(), text.size()}, false);
+  if (runtime->trace->MayPrint()) Print(runtime, ISOQ_CONSOLE_WARN, text, false);
 }
 
 void Emit(Runtime *runtime, isoq_console_level level, const std::string &plain) {
@@ -65,13 +72,13 @@ void Emit(Runtime *runtime, isoq_console_level level, const std::string &plain) 
   if (!runtime->trace->MayPrint()) return;
   if (text.size() + 1 <= left) {
     console.used_bytes += text.size() + 1;
-    runtime->host.console(runtime->host.ctx, level, {text.data(), text.size()}, false);
+    Print(runtime, level, text, false);
     return;
   }
   console.used_bytes = limit;
   truncated = true;
-  size_t kept = CutAtCharacter(text, left > 0 ? left - 1 : 0);
-  runtime->host.console(runtime->host.ctx, level, {text.data(), kept}, true);
+  text.resize(CutAtCharacter(text, left > 0 ? left - 1 : 0));
+  Print(runtime, level, text, true);
   SayThatItWasCut(runtime, isoq_console_level_stream(level));
 }
 
@@ -319,6 +326,13 @@ constexpr struct {
     {"timeLog", TimeLog},   {"timeEnd", TimeEnd}, {"clear", Nothing},
 };
 
+// Of a job that is inspected: the debugger's console first, which takes values as they are.
+void CallInspected(const Info &info) {
+  const auto &method = kMethods[info.Data().As<v8::Int32>()->Value()];
+  Runtime::From(info.GetIsolate())->inspector->Console(method.name, info);
+  method.callback(info);
+}
+
 } // namespace
 
 v8::Local<v8::Value> ToJobError(Runtime *runtime, v8::Local<v8::Value> thrown) {
@@ -337,10 +351,15 @@ v8::Local<v8::Value> ToJobError(Runtime *runtime, v8::Local<v8::Value> thrown) {
   return kind == "TypeError" ? v8::Exception::TypeError(message) : v8::Exception::Error(message);
 }
 
-v8::Local<v8::ObjectTemplate> ConsoleTemplate(v8::Isolate *isolate) {
+v8::Local<v8::ObjectTemplate> ConsoleTemplate(Runtime *runtime) {
+  v8::Isolate *isolate = runtime->isolate;
   v8::Local<v8::ObjectTemplate> console = v8::ObjectTemplate::New(isolate);
-  for (const auto &method : kMethods)
-    SetMethod(isolate, console, method.name, method.callback, 0, v8::None);
+  int index = 0;
+  for (const auto &method : kMethods) {
+    v8::Local<v8::Value> data = v8::Int32::New(isolate, index++);
+    SetMethod(isolate, console, method.name, runtime->inspector != nullptr ? CallInspected : method.callback,
+              0, v8::None, data);
+  }
   console->Set(v8::Symbol::GetToStringTag(isolate), v8::String::NewFromUtf8Literal(isolate, "console"),
                static_cast<v8::PropertyAttribute>(v8::DontEnum | v8::ReadOnly));
   return console;

@@ -15,6 +15,7 @@
 #include <mutex>
 
 #include "engine/allocator.hh"
+#include "engine/inspector.hh"
 #include "engine/platform.hh"
 #include "engine/random.hh"
 #include "engine/rewind.hh"
@@ -177,15 +178,17 @@ void ReportStop(Runtime *runtime, isoq_status reason) {
   switch (reason) {
   case ISOQ_STATUS_TIMEOUT:
     return SetFailure(runtime->out, reason, "TimeoutError",
-                      Format("timeout: %.0f ms used, over timeout_ms %u", ran_ms, config.timeout_ms));
+                      Format("timeout: %.0f ms used, over timeout_ms %u", ran_ms,
+                             runtime->trace->RecordedLimit(config.timeout_ms)));
   case ISOQ_STATUS_CPU_TIMEOUT:
     return SetFailure(
         runtime->out, reason, "TimeoutError",
         Format("cpu_timeout: %.0f ms of processor time used, over cpu_ms %u; stopped after %.0f ms",
-               WatchdogCpuMs(), config.cpu_ms, ran_ms));
+               WatchdogCpuMs(), runtime->trace->RecordedLimit(config.cpu_ms), ran_ms));
   case ISOQ_STATUS_OOM:
     return SetFailure(runtime->out, reason, "MemoryError",
-                      DescribeShortage(*runtime->budget, config.max_heap_size_bytes >> 20) +
+                      DescribeShortage(*runtime->budget, runtime->trace->RecordedLimit(static_cast<uint32_t>(
+                                                             config.max_heap_size_bytes >> 20))) +
                           Format("; stopped after %.0f ms", ran_ms));
   default:
     return SetFailure(runtime->out, reason, "CancelledError",
@@ -268,10 +271,18 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
   v8::Local<v8::String> code;
   runtime->platform->pages().StartJob(runtime->budget);
   WatchdogStart(isolate, runtime->config, runtime->host);
+  runtime->trace->CheckStop();
+  std::unique_ptr<Inspector> inspector;
+  if (job.inspect.data != nullptr)
+    inspector = std::make_unique<Inspector>(runtime, std::string(job.inspect.data, job.inspect.len));
+  runtime->inspector = inspector.get();
   std::unique_ptr<Evaluation> evaluation;
   if (runtime->prepared != nullptr && !RemoveOtherCalls(runtime, job)) abort();
-  if (Prepare(runtime, job, &code)) evaluation = Evaluate(runtime, code);
+  bool prepared = Prepare(runtime, job, &code);
+  if (prepared && inspector != nullptr) inspector->WaitForClient();
+  if (prepared && WatchdogReason() == ISOQ_STATUS_OK) evaluation = Evaluate(runtime, code);
   if (evaluation != nullptr && WatchdogReason() == ISOQ_STATUS_OK) RunLoop(runtime, evaluation.get());
+  if (WatchdogReason() == ISOQ_STATUS_OK) runtime->trace->CheckEnd();
   if (WatchdogReason() == ISOQ_STATUS_OK) CheckMemoryAtEnd(runtime);
   runtime->out->execution_time_ms = WatchdogElapsedMs();
   runtime->out->cpu_time_ms = WatchdogCpuMs();
@@ -280,13 +291,18 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
     ReportStop(runtime, reason);
   else if (IsUncaughtRefusal(runtime))
     ReportStop(runtime, ISOQ_STATUS_OOM);
+  else if (inspector != nullptr && runtime->out->status == ISOQ_STATUS_ERROR &&
+           runtime->out->error.name == nullptr)
+    SetFailure(runtime->out, ISOQ_STATUS_CANCELLED, "CancelledError", "stopped by the debugger");
   WatchdogStop();
-  runtime->trace->CheckUsedUp();
+  if (reason == ISOQ_STATUS_OK) runtime->trace->CheckUsedUp();
   if (!runtime->trace->difference().empty())
     runtime->out->difference =
         CopyText(runtime->trace->difference().data(), runtime->trace->difference().size());
   isolate->CancelTerminateExecution(); // the parts below must be able to clean up
   evaluation.reset();
+  runtime->inspector = nullptr;
+  inspector.reset();
   KeepCodeCaches(runtime);
   runtime->SampleMemory();
   runtime->out->peak_memory_bytes = runtime->budget->peak_bytes();
@@ -382,7 +398,9 @@ Prepared *prepared;
 
 // Whether the job finds in the prepared isolate what it would find in a new one.
 bool IsFor(const engine_job &job, const runtime_config &config) {
-  if (prepared == nullptr || prepared->used || config.max_heap_size_bytes != prepared->heap_bytes) return false;
+  if (prepared == nullptr || prepared->used || config.max_heap_size_bytes != prepared->heap_bytes ||
+      job.inspect.data != nullptr)
+    return false;
   size_t known = 0;
   for (size_t i = 0; i < prepared->functions.size() && known < job.function_count; i++)
     known += prepared->functions[i] == job.functions[known];
@@ -427,7 +445,11 @@ void IgnoreConsole(void *, isoq_console_level, engine_text, bool) {}
 
 // The isolate, with all that a script finds but for what its job brings.
 bool MakePrepared(const engine_rewind_options &options) {
-  static const engine_host host = {nullptr, IgnoreConsole, nullptr, nullptr, nullptr, nullptr, nullptr};
+  static const engine_host host = [] {
+    engine_host only_console = {};
+    only_console.console = IgnoreConsole;
+    return only_console;
+  }();
   static execution_result nowhere;
   runtime_config config = runtime_config_default();
   config.max_heap_size_bytes = std::max(options.max_heap_size_bytes, kMinHeapBytes);
@@ -590,6 +612,9 @@ int engine_run(const struct engine_job *job, const struct runtime_config *config
                const struct engine_host *host, struct execution_result *out) {
   if (job == nullptr || job->code.data == nullptr || host == nullptr || host->console == nullptr ||
       out == nullptr || !engine_is_initialized())
+    return -EINVAL;
+  if (job->inspect.data != nullptr &&
+      (host->inspect_out == nullptr || host->inspect_pending == nullptr || host->wait == nullptr))
     return -EINVAL;
   runtime_config effective = config != nullptr ? *config : runtime_config_default();
   *out = {};

@@ -94,9 +94,9 @@ struct runtime_config {
   size_t max_result_bytes; /* 8 MiB; a larger result is ISOQ_STATUS_OUTPUT_LIMIT. */
   uint32_t max_calls;      /* of host functions, in all; 1 000. One more rejects with a RangeError. */
   uint32_t max_timers;     /* pending at a time; 10 000. One more makes setTimeout throw a RangeError. */
-  size_t max_trace_bytes;  /* of clock values, random bytes and events that are told to the host; 0: none is */
-  bool loose_replay;       /* engine_job.trace is of another script: its values, but not its order */
-  bool has_seed;           /* seed Math.random with seed; else with the kernel's random bytes. */
+  size_t max_trace_bytes; /* of clock values, random bytes and events that are told to the host; 0: none is */
+  bool loose_replay;      /* engine_job.trace is of another script: its values, but not its order */
+  bool has_seed;          /* seed Math.random with seed; else with the kernel's random bytes. */
   uint64_t seed;
 };
 
@@ -158,6 +158,9 @@ struct engine_job {
       trace; /* of an earlier run, which this one repeats (trace.hh); data NULL: it is no replay */
   const char *const *functions; /* names of the host functions that the script finds as globals */
   size_t function_count;
+  /* A debugger is waited for before the first line, and this is the job's name for it; data NULL: there is none. The
+   * host then has inspect_out, inspect_pending and wait. */
+  struct engine_text inspect;
 };
 
 /* What the engine asks of its host. All of them are called on the engine's thread while engine_run() runs. */
@@ -178,9 +181,16 @@ struct engine_host {
 
   /*
    * Wait until `timeout_ms` have passed (never negative), or something arrived for the job; early returns are
-   * harmless. EINTR is no error. NULL: the engine sleeps by itself.
+   * harmless. EINTR is no error. NULL: the engine sleeps by itself. Of a job that is inspected, it is called while
+   * JavaScript runs as well, within V8, and within itself.
    */
   void (*wait)(void *ctx, int64_t timeout_ms);
+
+  /* A message of the Chrome DevTools protocol for the debugger; at most 32 MiB. */
+  void (*inspect_out)(void *ctx, struct engine_text message);
+
+  /* Would `wait` find something at once? IN A SIGNAL HANDLER, too. */
+  bool (*inspect_pending)(void *ctx);
 
   /* The watchdog's tick, every 25 ms at most while a job runs: IN A SIGNAL HANDLER. May be NULL. */
   void (*tick)(void *ctx);
@@ -201,6 +211,12 @@ int engine_run(const struct engine_job *job, const struct runtime_config *config
  * which the script sees as an Error. Copied. Only from within engine_host.wait; what nobody asked for is ignored.
  */
 void engine_reply(uint32_t call, bool ok, struct engine_text json);
+
+/*
+ * A message of the job's debugger, in the same protocol; empty: the debugger has gone, and the script goes on. Copied.
+ * Only from within engine_host.wait.
+ */
+void engine_inspect(struct engine_text message);
 
 /*
  * Stops the job that runs now, if one does; its status is `status` (ISOQ_STATUS_CANCELLED, ...), its error's

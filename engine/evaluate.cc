@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/inspector.hh"
 #include "engine/runtime.hh"
 #include "engine/v8_compat.hh"
 #include "engine/watchdog.hh"
@@ -82,7 +83,9 @@ Outcome RunClassic(Runtime *runtime, Evaluation *evaluation, v8::Local<v8::Strin
   v8::Local<v8::Value> value;
   if (!v8::ScriptCompiler::Compile(context, &source).ToLocal(&script))
     return Catch(runtime, evaluation, catcher, false);
+  if (runtime->inspector != nullptr && !call) runtime->inspector->BreakAtStart();
   if (!script->Run(context).ToLocal(&value)) return Catch(runtime, evaluation, catcher, true);
+  if (runtime->inspector != nullptr && call) runtime->inspector->BreakAtStart();
   if (call &&
       !value.As<v8::Function>()->Call(context, v8::Undefined(runtime->isolate), 0, nullptr).ToLocal(&value))
     return Catch(runtime, evaluation, catcher, true);
@@ -144,6 +147,10 @@ private:
 class ReplEvaluation : public Evaluation, public v8_inspector::V8Inspector::Channel {
 public:
   explicit ReplEvaluation(Runtime *runtime) : runtime_(runtime), client_(runtime->Context()) {
+    if (runtime->inspector != nullptr) { // an isolate can have one only
+      session_ = ConnectInspector(runtime->inspector->get(), this);
+      return;
+    }
     inspector_ = v8_inspector::V8Inspector::create(runtime->isolate, &client_);
     inspector_->contextCreated(v8_inspector::V8ContextInfo(runtime->Context(), 1, StringView()));
     session_ = ConnectInspector(inspector_.get(), this);
@@ -153,7 +160,7 @@ public:
   ~ReplEvaluation() override {
     v8::HandleScope scope(runtime_->isolate);
     session_.reset();
-    inspector_->contextDestroyed(runtime_->Context());
+    if (inspector_ != nullptr) inspector_->contextDestroyed(runtime_->Context());
   }
 
   void Start(const std::vector<uint16_t> &message);
@@ -172,7 +179,7 @@ private:
 
   Runtime *runtime_;
   Client client_;
-  std::unique_ptr<v8_inspector::V8Inspector> inspector_;
+  std::unique_ptr<v8_inspector::V8Inspector> inspector_; // null: the debugger's is used
   std::unique_ptr<v8_inspector::V8InspectorSession> session_;
   std::unique_ptr<StringBuffer> response_;
   v8::Global<v8::Promise> script_; // of the REPL script, which is an async function to V8
@@ -291,10 +298,12 @@ std::vector<uint16_t> EvaluateMessage(v8::Isolate *isolate, v8::Local<v8::String
 
 std::unique_ptr<Evaluation> EvaluateRepl(Runtime *runtime, v8::Local<v8::String> code) {
   auto evaluation = std::make_unique<ReplEvaluation>(runtime);
+  if (runtime->inspector != nullptr) runtime->inspector->BreakAtStart();
   evaluation->Start(EvaluateMessage(runtime->isolate, code));
   if (WatchdogReason() != ISOQ_STATUS_OK) return nullptr;
   if (evaluation->IsIllegalReturn()) {
     evaluation.reset();
+    if (runtime->inspector != nullptr) runtime->inspector->CancelBreak();
     return EvaluateAsFunctionBody(runtime, code);
   }
   return evaluation;

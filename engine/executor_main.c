@@ -11,7 +11,8 @@
  * prints and then computes, by the watchdog's tick, which is a signal handler. The handlers never see a
  * half-made batch and never write into the middle of a frame, because the main code marks every use of the
  * batch and the socket as busy, and a handler that finds the mark does nothing. A tick that was skipped comes
- * again.
+ * again. The trace of a recorded run waits beside the batch, and always leaves before it: what is known of the reads of
+ * a script that is killed reaches as far as what it printed.
  *
  * With --rewind, jobs run in an isolate that is made before the lock-down, and after each RESULT all memory is put back
  * as it was then (engine_checkpoint()). So nothing here may be remembered from one job to the next but on the stack:
@@ -80,6 +81,8 @@ static struct {
   int64_t written_ms; /* when the console was last written, CLOCK_MONOTONIC; 0: not in this job */
   size_t batch_len;   /* of the CONSOLE payload that waits in `batch` */
   uint8_t batch[WIRE_HEADER_SIZE + BATCH_BYTES];
+  size_t trace_len; /* of the trace that waits; it always leaves before the batch */
+  char trace[BATCH_BYTES];
 } console;
 
 /* ---- the socket ---- */
@@ -152,8 +155,23 @@ static int64_t now_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Writes the batch. The caller is busy. Async-signal-safe. */
+/* The caller is busy. Async-signal-safe. */
+static void trace_write(const char *text, size_t len) {
+  uint8_t head[WIRE_TRACE_HEAD_SIZE];
+
+  if (len == 0) return;
+  wire_trace_head_encode(head, (uint32_t)console.job, (uint32_t)len);
+  broker_write(head, sizeof(head), text, len);
+}
+
+static void waiting_trace_write(void) {
+  trace_write(console.trace, console.trace_len);
+  console.trace_len = 0;
+}
+
+/* Writes the batch, and the trace that led to it. The caller is busy. Async-signal-safe. */
 static void batch_write(void) {
+  waiting_trace_write();
   if (console.batch_len == 0) return;
   wire_header_encode(console.batch, WIRE_CONSOLE, (uint32_t)console.batch_len, (uint32_t)console.job);
   broker_write(console.batch, WIRE_HEADER_SIZE + console.batch_len, NULL, 0);
@@ -179,6 +197,7 @@ static void entry_write(enum isoq_console_level level, struct engine_text text, 
   uint8_t head[WIRE_HEADER_SIZE + WIRE_CONSOLE_ENTRY_OVERHEAD];
   uint32_t payload = WIRE_CONSOLE_ENTRY_OVERHEAD + (uint32_t)text.len;
 
+  waiting_trace_write();
   wire_header_encode(head, WIRE_CONSOLE, payload, (uint32_t)console.job);
   wire_console_entry_encode(head + WIRE_HEADER_SIZE, level, truncated, (uint32_t)text.len);
   broker_write(head, sizeof(head), text.data, text.len);
@@ -223,16 +242,18 @@ static void host_ignore_console(void *ctx, enum isoq_console_level level, struct
 
 static void host_dying(void *ctx, enum isoq_status status, const char *why);
 
+/* No longer than WIRE_TRACE_MAX in all. */
 static void host_trace(void *ctx, struct engine_text text) {
-  static struct wire_buffer buffer;
-
   (void)ctx;
-  if (wire_trace_encode(&buffer, (uint32_t)console.job, (struct wire_text){text.data, text.len}) < 0)
-    host_dying(NULL, ISOQ_STATUS_OOM, "no memory for the trace");
   acquire();
-  broker_write(buffer.data, buffer.len, NULL, 0);
+  if (text.len > sizeof(console.trace) - console.trace_len) waiting_trace_write();
+  if (text.len > sizeof(console.trace)) {
+    trace_write(text.data, text.len);
+  } else if (text.len > 0) {
+    memcpy(console.trace + console.trace_len, text.data, text.len);
+    console.trace_len += text.len;
+  }
   release();
-  wire_buffer_reset(&buffer, sizeof(console.batch));
 }
 
 static void host_call(void *ctx, uint32_t call, struct engine_text name, struct engine_text args) {
@@ -250,21 +271,58 @@ static void host_call(void *ctx, uint32_t call, struct engine_text name, struct 
   wire_buffer_reset(&buffer, sizeof(console.batch));
 }
 
-/* The next frame of the broker, which is the answer to a call of this job, or of one that is over. */
-static void read_reply(void) {
+static void host_inspect_out(void *ctx, struct engine_text message) {
+  static struct wire_buffer buffer;
+
+  (void)ctx;
+  if (wire_inspect_out_encode(&buffer, (uint32_t)console.job, (struct wire_text){message.data, message.len}) <
+      0)
+    host_dying(NULL, ISOQ_STATUS_OOM, "no memory for a message to the debugger");
+  acquire();
+  batch_write();
+  broker_write(buffer.data, buffer.len, NULL, 0);
+  release();
+  wire_buffer_reset(&buffer, sizeof(console.batch));
+}
+
+/* In a signal handler, too. A broker that is gone counts: host_wait() finds out. */
+static bool host_inspect_pending(void *ctx) {
+  struct pollfd fd = {.fd = BROKER_FD, .events = POLLIN};
+
+  (void)ctx;
+  return poll(&fd, 1, 0) > 0;
+}
+
+/* 0 or -EBADMSG. What is for a job that is over, nobody waits for. */
+static int take_message(const struct wire_header *header, const uint8_t *payload) {
+  bool is_ours = header->job == (uint32_t)console.job;
+  struct wire_reply reply;
+  struct wire_text text;
+
+  if (header->type == WIRE_REPLY) {
+    if (wire_reply_decode(payload, header->length, &reply) < 0) return -EBADMSG;
+    if (is_ours) engine_reply(reply.call, reply.ok, (struct engine_text){reply.json.data, reply.json.len});
+    return 0;
+  }
+  if (header->type != WIRE_INSPECT_IN || wire_inspect_in_decode(payload, header->length, &text) < 0)
+    return -EBADMSG;
+  if (is_ours) engine_inspect((struct engine_text){text.data, text.len});
+  return 0;
+}
+
+/* The next frame of the broker: the answer to a call, or a message of the debugger. */
+static void read_message(void) {
   uint8_t head[WIRE_HEADER_SIZE];
   struct wire_header header;
-  struct wire_reply reply;
   uint8_t *payload;
 
   if (broker_read(head, sizeof(head)) != 1) _exit(EXECUTOR_EXIT_BROKER_GONE);
-  if (wire_header_decode(head, &header) < 0 || header.type != WIRE_REPLY) _exit(EXECUTOR_EXIT_PROTOCOL);
+  if (wire_header_decode(head, &header) < 0) _exit(EXECUTOR_EXIT_PROTOCOL);
+  if (header.type != WIRE_REPLY && header.type != WIRE_INSPECT_IN) _exit(EXECUTOR_EXIT_PROTOCOL);
   payload = malloc(header.length > 0 ? header.length : 1);
-  if (payload == NULL) host_dying(NULL, ISOQ_STATUS_OOM, "no memory for the answer of a host function");
+  if (payload == NULL) host_dying(NULL, ISOQ_STATUS_OOM, "no memory for a message of the broker");
   if (header.length > 0 && broker_read(payload, header.length) != 1) _exit(EXECUTOR_EXIT_BROKER_GONE);
-  if (wire_reply_decode(payload, header.length, &reply) < 0) _exit(EXECUTOR_EXIT_PROTOCOL);
-  if (header.job == (uint32_t)console.job)
-    engine_reply(reply.call, reply.ok, (struct engine_text){reply.json.data, reply.json.len});
+  if (take_message(&header, payload) < 0) _exit(EXECUTOR_EXIT_PROTOCOL);
   free(payload);
 }
 
@@ -275,7 +333,7 @@ static void host_wait(void *ctx, int64_t timeout_ms) {
   console_flush();
   if (poll(&fd, 1, timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms) <= 0) return;
   if (fd.revents & (POLLHUP | POLLRDHUP | POLLERR | POLLNVAL)) _exit(EXECUTOR_EXIT_BROKER_GONE);
-  read_reply();
+  read_message();
 }
 
 /* In a signal handler. */
@@ -488,12 +546,16 @@ static size_t chosen_functions(uint32_t set, const char **out) {
 
 /* False: this process must not run another job. */
 static bool run_job(const struct wire_job *message, bool rewinding) {
-  static const struct engine_host host = {.console = host_console,
-                                          .trace = host_trace,
-                                          .call = host_call,
-                                          .wait = host_wait,
-                                          .tick = host_tick,
-                                          .dying = host_dying};
+  static const struct engine_host host = {
+      .console = host_console,
+      .trace = host_trace,
+      .call = host_call,
+      .wait = host_wait,
+      .inspect_out = host_inspect_out,
+      .inspect_pending = host_inspect_pending,
+      .tick = host_tick,
+      .dying = host_dying,
+  };
   const char *functions[sizeof(function_names) / sizeof(function_names[0])];
   struct runtime_config config = {
       .max_heap_size_bytes = message->max_heap_bytes,
@@ -516,6 +578,7 @@ static bool run_job(const struct wire_job *message, bool rewinding) {
       .trace = {message->trace.data, message->trace.len},
       .functions = functions,
       .function_count = chosen_functions(message->functions, functions),
+      .inspect = {message->inspect.data, message->inspect.len},
   };
   struct execution_result out = {0};
   struct wire_result result;
@@ -536,6 +599,7 @@ static bool run_job(const struct wire_job *message, bool rewinding) {
     else
       result = result_of_failure(ISOQ_STATUS_CRASHED, "EngineError", "the engine refused the job");
   }
+  if (out.difference != NULL) host_trace(NULL, (struct engine_text){out.difference, strlen(out.difference)});
   result.retire = rewinding && engine_rewind_refusal() != NULL;
   send_result(&result);
   execution_result_free(&out);
@@ -562,9 +626,10 @@ static int serve(bool rewinding) {
     if (r == 0) return EXECUTOR_EXIT_OK;
     if (r < 0) return EXECUTOR_EXIT_BROKER_GONE;
     if (wire_header_decode(head, &header) < 0) return EXECUTOR_EXIT_PROTOCOL;
-    if (header.type == WIRE_REPLY && header.job <= last_job && header.job > 0) {
+    if ((header.type == WIRE_REPLY || header.type == WIRE_INSPECT_IN) && header.job <= last_job &&
+        header.job > 0) {
       if (!broker_skip(header.length)) return EXECUTOR_EXIT_BROKER_GONE;
-      continue; /* to a call of a job that is over */
+      continue; /* for a job that is over */
     }
     if (header.type != WIRE_JOB || header.job <= last_job) return EXECUTOR_EXIT_PROTOCOL;
     if (!fit) return EXECUTOR_EXIT_REWIND;

@@ -357,7 +357,7 @@ void InstallGlobals(Runtime *runtime, v8::Local<v8::ObjectTemplate> global) {
 bool InstallObjects(Runtime *runtime, v8::Local<v8::Context> context) {
   // Not through the global template: V8's own console would replace it.
   v8::Local<v8::Object> console;
-  if (!ConsoleTemplate(runtime->isolate)->NewInstance(context).ToLocal(&console)) return false;
+  if (!ConsoleTemplate(runtime)->NewInstance(context).ToLocal(&console)) return false;
   if (context->Global()
           ->DefineOwnProperty(context, ToV8(runtime->isolate, "console"), console, v8::DontEnum)
           .IsNothing())

@@ -35,6 +35,7 @@ int64_t NowMs() {
 }
 
 void Wait(Runtime *runtime, int64_t timeout_ms) {
+  runtime->trace->Flush();
   if (runtime->host.wait != nullptr) {
     runtime->host.wait(runtime->host.ctx, timeout_ms);
     return;
@@ -170,8 +171,8 @@ void RunLoop(Runtime *runtime, Evaluation *evaluation) {
     uint32_t id = 0;
     if (runtime->trace->replaying()) {
       last = NextRecorded(runtime, &id);
-      // What was not recorded did not happen: the run was stopped before.
-      if (last == Step::kNone) due = false;
+      if (WatchdogReason() != ISOQ_STATUS_OK) return; // stopped where the recorded run was
+      if (!runtime->trace->replaying()) continue;
     } else {
       if (!runtime->calls.pending.empty() && runtime->calls.answers.empty()) Wait(runtime, 0);
       last = NextDue(runtime, last, &id);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "engine/error_text.h"
+#include "engine/inspector.hh"
 #include "engine/runtime.hh"
 #include "engine/v8_compat.hh"
 
@@ -149,6 +150,7 @@ void SetError(Runtime *runtime, v8::Local<v8::Value> thrown, int line, int colum
   v8::Isolate *isolate = runtime->isolate;
   execution_result *out = runtime->out;
   v8::HandleScope scope(isolate);
+  if (runtime->inspector != nullptr) runtime->inspector->ReportUncaught(thrown, line, column);
   if (!thrown->IsObject()) {
     std::string text = thrown->IsSymbol() ? "a symbol" : ToUtf8(isolate, thrown);
     SetFailure(out, ISOQ_STATUS_ERROR, "Uncaught", text);

@@ -105,6 +105,8 @@ struct Calls {
   std::deque<Answer> answers; // that came, and are not settled yet
 };
 
+class Inspector;
+
 struct Runtime {
   v8::Isolate *isolate;
   const runtime_config &config;
@@ -126,6 +128,7 @@ struct Runtime {
   std::map<const unsigned char *, v8::Global<v8::UnboundScript>>
       uncached{}; // bundles compiled for the first time
   uint64_t heap_limit_grants = 0;
+  Inspector *inspector = nullptr; // of a job that is inspected
   // The functions that its context was made with, before the job was known (engine_checkpoint()); null: it is new.
   const std::vector<std::string> *prepared = nullptr;
 
@@ -179,7 +182,7 @@ void SettleCall(Runtime *runtime, uint32_t call);
 
 // ---- console.cc
 
-v8::Local<v8::ObjectTemplate> ConsoleTemplate(v8::Isolate *isolate);
+v8::Local<v8::ObjectTemplate> ConsoleTemplate(Runtime *runtime);
 // An error that the formatter made, as one of the job's realm; anything else as it is.
 v8::Local<v8::Value> ToJobError(Runtime *runtime, v8::Local<v8::Value> thrown);
 v8::Local<v8::Object> InspectNatives(Runtime *runtime, v8::Local<v8::Context> realm); // inspect_natives.cc
@@ -217,11 +220,11 @@ char *CopyText(const char *data, size_t len); // malloc'ed and NUL-terminated; a
 // Adds a native function to a template, as the built-ins are: writable, configurable, not enumerable.
 template <typename T>
 void SetMethod(v8::Isolate *isolate, T target, const char *name, v8::FunctionCallback callback, int length,
-               v8::PropertyAttribute attributes = v8::DontEnum) {
+               v8::PropertyAttribute attributes = v8::DontEnum,
+               v8::Local<v8::Value> data = v8::Local<v8::Value>()) {
   v8::Local<v8::String> key = v8::String::NewFromUtf8(isolate, name).ToLocalChecked();
-  v8::Local<v8::FunctionTemplate> function =
-      v8::FunctionTemplate::New(isolate, callback, v8::Local<v8::Value>(), v8::Local<v8::Signature>(), length,
-                                v8::ConstructorBehavior::kThrow);
+  v8::Local<v8::FunctionTemplate> function = v8::FunctionTemplate::New(
+      isolate, callback, data, v8::Local<v8::Signature>(), length, v8::ConstructorBehavior::kThrow);
   function->SetClassName(key);
   target->Set(key, function, attributes);
 }

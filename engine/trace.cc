@@ -94,17 +94,45 @@ void Trace::ReadStop() {
   char *after = nullptr;
   unsigned long status = strtoul(word.c_str() + 1, &after, 10);
   if (status < ISOQ_STATUS_COUNT) stopped_as_ = static_cast<isoq_status>(status);
-  if (*after == ',') prints_left_ = strtoull(after + 1, nullptr, 10);
+  if (*after == ',') prints_left_ = strtoull(after + 1, &after, 10);
+  if (*after == ',') stop_limit_ = static_cast<uint32_t>(strtoul(after + 1, nullptr, 10));
+}
+
+// The record ends here. True: so does this run.
+bool Trace::StopHere() {
+  if (stopped_as_ == ISOQ_STATUS_CRASHED || stopped_as_ == ISOQ_STATUS_SANDBOX_VIOLATION) {
+    mode_ = Mode::kLoose;
+    return false;
+  }
+  WatchdogTrip(stopped_as_, "cancelled");
+  return true;
+}
+
+// Nothing is left of a run that was stopped.
+bool Trace::UsedUp() {
+  if (mode_ != Mode::kReplay || stopped_as_ == ISOQ_STATUS_OK || prints_left_ > 0 || clock_repeats_ > 0)
+    return false;
+  while (at_ < end_ && *at_ == ' ')
+    at_++;
+  return at_ == end_;
+}
+
+void Trace::CheckEnd() {
+  if (UsedUp()) StopHere();
+}
+
+void Trace::CheckStop() {
+  if (!UsedUp()) return;
+  if (stopped_as_ == ISOQ_STATUS_TIMEOUT) WatchdogLimit(stop_limit_, 0);
+  if (stopped_as_ == ISOQ_STATUS_CPU_TIMEOUT) WatchdogLimit(0, stop_limit_);
 }
 
 bool Trace::MayPrint() {
   if (mode_ != Mode::kReplay || stopped_as_ == ISOQ_STATUS_OK) return true;
-  if (prints_left_ > 0) {
-    prints_left_--;
-    return true;
-  }
-  WatchdogTrip(stopped_as_, "");
-  return false;
+  if (prints_left_ == 0) return !StopHere();
+  prints_left_--;
+  CheckStop();
+  return true;
 }
 
 void Trace::Differ(const std::string &message) {
@@ -135,7 +163,7 @@ bool Trace::Take(char kind, const char *what, std::string *rest) {
     if (!difference_.empty()) return false;
     bool got = NextWord(&word);
     if ((!got || word[0] == '!') && stopped_as_ != ISOQ_STATUS_OK) {
-      WatchdogTrip(stopped_as_, "");
+      StopHere();
       return false;
     }
     if (!got || word[0] != kind) {
@@ -144,6 +172,7 @@ bool Trace::Take(char kind, const char *what, std::string *rest) {
     }
   }
   *rest = word.substr(1);
+  if (kind != 'c') CheckStop(); // of which there may be more in the same word
   return true;
 }
 
@@ -167,14 +196,18 @@ double Trace::ClockMs(double now_ms) {
   default: break;
   }
   if (clock_repeats_ > 0) {
-    clock_repeats_--;
+    if (--clock_repeats_ == 0) CheckStop();
     return clock_ms_;
   }
   std::string rest;
-  if (!Take('c', "the clock is read", &rest)) return clock_ms_ != 0 ? clock_ms_ : now_ms;
+  if (!Take('c', "the clock is read", &rest)) { // from the last value on, it goes on
+    if (clock_ms_ != 0 && live_clock_ms_ == 0) live_clock_ms_ = clock_ms_ - now_ms;
+    return static_cast<double>(static_cast<int64_t>(now_ms + live_clock_ms_));
+  }
   char *after = nullptr;
-  clock_ms_ += strtod(rest.c_str(), &after);
+  clock_ms_ += static_cast<double>(strtoll(rest.c_str(), &after, 10)); // to strtod(), 0x9 were nine
   if (*after == 'x') clock_repeats_ = strtoull(after + 1, nullptr, 10) - 1;
+  CheckStop();
   return clock_ms_;
 }
 
@@ -187,7 +220,9 @@ int64_t Trace::MonotonicNs(int64_t now_ns) {
     return now_ns - started_ns_;
   }
   std::string rest;
-  return Take('m', "the monotonic clock is read", &rest) ? strtoll(rest.c_str(), nullptr, 10) : now_ns;
+  if (Take('m', "the monotonic clock is read", &rest)) return last_ns_ = strtoll(rest.c_str(), nullptr, 10);
+  if (live_ns_ == 0) live_ns_ = last_ns_ - now_ns;
+  return now_ns + live_ns_;
 }
 
 bool Trace::Random(uint8_t *bytes, size_t len) {
@@ -239,7 +274,13 @@ Trace::Step Trace::Next(uint32_t *id) {
     Differ("recorded: the clock was read; now the script waits");
     return Step::kNone;
   }
-  if (!NextWord(&word)) return Step::kNone;
+  bool got = NextWord(&word);
+  if ((!got || word[0] == '!') && stopped_as_ != ISOQ_STATUS_OK)
+    StopHere();
+  else if (!got)
+    Differ("recorded: the trace ended; now the script waits");
+  if (!replaying() || WatchdogReason() != ISOQ_STATUS_OK) return Step::kNone;
+  CheckStop();
   *id = static_cast<uint32_t>(strtoul(word.c_str() + 1, nullptr, 10));
   switch (word[0]) {
   case 't': return Step::kTimer;

@@ -12,8 +12,11 @@
 //     a<call>       the answer to this call of a host function was settled
 //     w             an Atomics.waitAsync() timed out
 //     !             nothing more was kept: the trace had become too long
-//     s<status>,<n> first in a replay of a run that was stopped: how it ended (enum isoq_status), and after how many
-//                   entries of console output. A replay stops where that run was, not when the time is over again
+//     s<status>,<n>[,<limit>] first in a replay of a run that was stopped: how it ended (enum isoq_status), after how many
+//                   entries of console output, and at which limit (ms, or MB). A replay stops where that run was: when the trace
+//                   and the output are used up and something more is to happen, or when nothing does for that time.
+//                   Of a run that crashed nobody knows how far its trace was behind: beyond it, the replay goes on
+//                   with live values
 //
 // A replay may be strict: every step must be the one that was recorded, and the first that is not is told
 // (difference()). Or loose, for another script under the same record: clock and random values are taken as long as
@@ -62,6 +65,13 @@ public:
   void Differ(const std::string &message);
   // Before the script prints once more. False: the recorded run was stopped here, and so is this one.
   bool MayPrint();
+  // Once the watchdog runs, and whenever a part was used: where nothing is left of a run that was stopped, its own
+  // limit counts.
+  void CheckStop();
+  // The script is over. A recorded run that was stopped was not: so it was stopped just before its end.
+  void CheckEnd();
+  // The limit at which the recorded run was stopped: ms, or MB of memory; else `own`, this run's.
+  uint32_t RecordedLimit(uint32_t own) const { return stop_limit_ > 0 ? stop_limit_ : own; }
   // A strict replay that went well has used all of it.
   void CheckUsedUp();
 
@@ -74,6 +84,8 @@ private:
   };
 
   void ReadStop();
+  bool StopHere();
+  bool UsedUp();
   void Word(char kind, const std::string &rest);
   void WriteClock();
   // The next word of this kind; false: there is none, and the replay differs.
@@ -91,12 +103,17 @@ private:
   std::string difference_;
   isoq_status stopped_as_ = ISOQ_STATUS_OK;
   uint64_t prints_left_ = 0; // where stopped_as_ is set
+  uint32_t stop_limit_ = 0;
   uint64_t words_ = 0;
 
   double clock_ms_ = 0;        // the last value
   uint64_t clock_repeats_ = 0; // of it: still to be written, or still to be given
   double clock_delta_ms_ = 0;
   int64_t started_ns_ = 0;
+  int64_t last_ns_ = 0;
+  // Where a replay has no more values: what is added to those of now.
+  double live_clock_ms_ = 0;
+  int64_t live_ns_ = 0;
 };
 
 } // namespace isoq

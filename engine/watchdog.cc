@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "engine/inspector.hh"
+
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
@@ -52,11 +54,12 @@ int64_t NextDelayNs(int64_t now) {
   return std::clamp<int64_t>(dog.deadline_ns - now, 1, kTickNs);
 }
 
-void OnSignal(int) {
+void OnSignal(int, siginfo_t *, void *context) {
   v8::Isolate *isolate = dog.isolate.load();
   if (isolate == nullptr) return;
   int saved_errno = errno;
   if (dog.host->tick != nullptr) dog.host->tick(dog.host->ctx);
+  InspectorTick(context);
   int64_t now = ReadClock(CLOCK_MONOTONIC);
   if (dog.deadline_ns != 0 && now >= dog.deadline_ns) WatchdogTrip(ISOQ_STATUS_TIMEOUT, "");
   if (dog.cpu_deadline_ns != 0 && ReadClock(CLOCK_PROCESS_CPUTIME_ID) >= dog.cpu_deadline_ns)
@@ -72,8 +75,8 @@ int WatchdogInit() {
   if (dog.created) return 0;
   dog.signal = SIGRTMIN + 2;
   struct sigaction action = {};
-  action.sa_handler = OnSignal;
-  action.sa_flags = 0; // not SA_RESTART: a wait in the host is to be interrupted
+  action.sa_sigaction = OnSignal;
+  action.sa_flags = SA_SIGINFO; // not SA_RESTART: a wait in the host is to be interrupted
   if (sigaction(dog.signal, &action, nullptr) != 0) return -errno;
   sigevent event = {};
   event.sigev_notify = SIGEV_THREAD_ID;
@@ -100,6 +103,16 @@ void WatchdogStop() {
   dog.isolate = nullptr;
   itimerspec off = {};
   timer_settime(dog.timer, 0, &off, nullptr);
+}
+
+void WatchdogLimit(uint32_t timeout_ms, uint32_t cpu_ms) {
+  if (dog.isolate.load() == nullptr) return;
+  int64_t deadline_ns = dog.started_ns + timeout_ms * 1000000LL;
+  int64_t cpu_deadline_ns = dog.cpu_started_ns + cpu_ms * 1000000LL;
+  if (timeout_ms != 0 && (dog.deadline_ns == 0 || deadline_ns < dog.deadline_ns))
+    dog.deadline_ns = deadline_ns;
+  if (cpu_ms != 0 && (dog.cpu_deadline_ns == 0 || cpu_deadline_ns < dog.cpu_deadline_ns))
+    dog.cpu_deadline_ns = cpu_deadline_ns;
 }
 
 void WatchdogTrip(isoq_status status, const char *why) {

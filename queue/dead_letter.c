@@ -6,41 +6,24 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "queue/job.h"
 #include "queue/json_text.h"
-#include "queue/utf8.h"
-
-/* A JSON string literal of any bytes; malloc'ed. */
-static char *quote(const char *text, size_t len) {
-  size_t clean_len;
-  char *clean = utf8_sanitize(text, len, &clean_len), *copy = NULL;
-  struct json_object *json =
-      clean && clean_len <= INT32_MAX ? json_object_new_string_len(clean, (int)clean_len) : NULL;
-  if (json) {
-    const char *quoted =
-        json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-    copy = quoted ? strdup(quoted) : NULL;
-  }
-  json_object_put(json);
-  free(clean);
-  return copy;
-}
 
 int dead_letter_make(const char *payload, size_t payload_len, const char *reason, const char *result,
                      size_t result_len, int64_t at_ms, char **out, size_t *out_len) {
-  char *quoted = NULL, *quoted_reason = quote(reason, strlen(reason));
+  size_t quoted_len;
+  char *quoted = NULL, *quoted_reason = json_text_quote(reason, strlen(reason), &quoted_len);
   int r = -ENOMEM;
   if (!quoted_reason) goto out;
   if (!json_text_is_object(payload, payload_len, JOB_DEPTH_MAX)) {
-    quoted = quote(payload, payload_len);
+    quoted = json_text_quote(payload, payload_len, &quoted_len);
     if (!quoted) goto out;
     payload = quoted;
-    payload_len = strlen(quoted);
+    payload_len = quoted_len;
   }
   if (!result) {
     result = "null";

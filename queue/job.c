@@ -160,8 +160,8 @@ static int read_payload(struct job_parser *parser) {
   if (len > JOB_NOTE_MAX && memcmp(job->payload, JOB_NOTE_START, sizeof JOB_NOTE_START - 1) == 0)
     len -= JOB_NOTE_MAX; /* what workers note does not count as the producer's */
   if ((int64_t)len > parser->limits->max_payload_bytes) {
-    job_invalid(parser, "payload: %zu bytes are over this worker's maximum %" PRId64, len,
-                parser->limits->max_payload_bytes);
+    job_invalid(parser, "payload: %zu bytes are over this worker's maximum %" PRId64 " (max_payload_bytes)",
+                len, parser->limits->max_payload_bytes);
     len = (size_t)parser->limits->max_payload_bytes;
     kept = job->payload[len];
     job->payload[len] = '\0';
@@ -222,6 +222,8 @@ static struct job *job_new(const char *payload, size_t len, const struct job_lim
   job->own_process = limits->own_process;
   job->functions = limits->functions_allowed;
   job->max_calls = limits->max_calls;
+  job->record = limits->record;
+  job->record_max_bytes = (uint64_t)limits->record_max_bytes;
   job->max_attempts = (uint32_t)limits->max_attempts.default_value;
   job->backoff_ms = (uint32_t)limits->backoff_ms.default_value;
   job->attempt = 1;

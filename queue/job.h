@@ -18,6 +18,8 @@
 #define JOB_REPLY_TO_MAX 512
 #define JOB_DEPTH_MAX 256 /* nesting of the payload */
 
+struct replay;
+
 struct job_span { /* points into job.payload; data NULL: the field was absent */
   const char *data;
   size_t len;
@@ -36,8 +38,10 @@ struct job_limits {
   size_t function_count;
   uint32_t functions_allowed; /* bit i: functions[i] is permitted, and what a job that names none gets */
   uint32_t max_calls;         /* of them, in one job */
-  int64_t max_code_bytes;     /* decoded UTF-8 */
-  int64_t max_input_bytes;    /* JSON text; of metadata too */
+  bool record;                /* what a job gets that does not say */
+  int64_t record_max_bytes;
+  int64_t max_code_bytes;  /* decoded UTF-8 */
+  int64_t max_input_bytes; /* JSON text; of metadata too */
   int64_t max_payload_bytes;
 };
 
@@ -65,6 +69,10 @@ struct job {
 
   uint32_t functions; /* the host functions it may call, as job_limits.functions_allowed */
   uint32_t max_calls;
+
+  bool record; /* a replay record is wanted (record.h) */
+  uint64_t record_max_bytes;
+  struct replay *replay; /* it repeats a recorded run (worker/replay.h); borrowed; NULL: it does not */
 
   uint32_t max_attempts; /* of a script that fails */
   uint32_t backoff_ms;   /* before the second attempt; doubles */

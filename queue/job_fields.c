@@ -2,10 +2,6 @@
  * The fields of a job, one row each: the table is what is accepted, what an unknown name is compared with,
  * and what a duplicate is found by. A field's function stores a value only when it is right, so that a job
  * with one bad field still tells its id and reply key.
- *
- * `record` belongs to a later version: its neutral value is accepted, and a value that asks for what this
- * version does not do is refused rather than ignored. A producer who asked for a record and got none would
- * not notice.
  */
 #include "queue/job_fields.h"
 
@@ -58,8 +54,9 @@ static int integer_of(const struct json_value *value, int64_t *out) {
   return errno != ERANGE;
 }
 
-static bool integer_in(struct job_parser *parser, const char *name, const struct json_value *value,
-                       struct job_limit limit, int64_t *out) {
+/* `setting`: that the maximum comes from; "" for one that is always so. */
+static bool integer_within(struct job_parser *parser, const char *name, const struct json_value *value,
+                           struct job_limit limit, const char *setting, int64_t *out) {
   char given[JOB_SHORT_FORM_MAX];
   int64_t number = 0;
   const int kind = integer_of(value, &number);
@@ -75,8 +72,10 @@ static bool integer_in(struct job_parser *parser, const char *name, const struct
     return false;
   }
   if (number > limit.max) {
-    job_invalid(parser, "%s: %s is over this worker's maximum %" PRId64, name, short_value(value, given),
-                limit.max);
+    job_invalid(parser,
+                *setting ? "%s: %s is over this worker's maximum %" PRId64 " (%s)"
+                         : "%s: %s is over the maximum %" PRId64 "%s",
+                name, short_value(value, given), limit.max, setting);
     return false;
   }
   if (number < limit.min) {
@@ -90,7 +89,8 @@ static bool integer_in(struct job_parser *parser, const char *name, const struct
 #define NUMBER_FIELD(field, type)                                                                            \
   static void set_##field(struct job_parser *parser, const char *name, const struct json_value *value) {     \
     int64_t number;                                                                                          \
-    if (integer_in(parser, name, value, parser->limits->field, &number)) parser->job->field = (type)number;  \
+    if (integer_within(parser, name, value, parser->limits->field, "max_" #field, &number))                  \
+      parser->job->field = (type)number;                                                                     \
   }
 NUMBER_FIELD(timeout_ms, uint32_t)
 NUMBER_FIELD(cpu_ms, uint32_t)
@@ -103,13 +103,13 @@ NUMBER_FIELD(delay_ms, int64_t)
 
 static void set_run_at_ms(struct job_parser *parser, const char *name, const struct json_value *value) {
   int64_t number;
-  if (integer_in(parser, name, value, (struct job_limit){0, 0, RUN_AT_MAX_MS}, &number))
+  if (integer_within(parser, name, value, (struct job_limit){0, 0, RUN_AT_MAX_MS}, "", &number))
     parser->job->run_at_ms = number;
 }
 
 static void set_seed(struct job_parser *parser, const char *name, const struct json_value *value) {
   int64_t number;
-  if (!integer_in(parser, name, value, (struct job_limit){0, 0, SEED_MAX}, &number)) return;
+  if (!integer_within(parser, name, value, (struct job_limit){0, 0, SEED_MAX}, "", &number)) return;
   parser->job->has_seed = true;
   parser->job->seed = (uint64_t)number;
 }
@@ -180,8 +180,8 @@ static void set_code(struct job_parser *parser, const char *name, const struct j
   }
   const int64_t len = json_object_get_string_len(value->object);
   if (len > parser->limits->max_code_bytes) {
-    job_invalid(parser, "%s: %" PRId64 " bytes are over this worker's maximum %" PRId64, name, len,
-                parser->limits->max_code_bytes);
+    job_invalid(parser, "%s: %" PRId64 " bytes are over this worker's maximum %" PRId64 " (max_code_bytes)",
+                name, len, parser->limits->max_code_bytes);
     return;
   }
   parser->job->code = (struct job_span){value->text, value->len};
@@ -191,8 +191,8 @@ static void set_code(struct job_parser *parser, const char *name, const struct j
 
 static bool json_fits(struct job_parser *parser, const char *name, const struct json_value *value) {
   if ((int64_t)value->len <= parser->limits->max_input_bytes) return true;
-  job_invalid(parser, "%s: %zu bytes of JSON are over this worker's maximum %" PRId64, name, value->len,
-              parser->limits->max_input_bytes);
+  job_invalid(parser, "%s: %zu bytes of JSON are over this worker's maximum %" PRId64 " (max_input_bytes)",
+              name, value->len, parser->limits->max_input_bytes);
   return false;
 }
 
@@ -265,10 +265,8 @@ static void set_bindings(struct job_parser *parser, const char *name, const stru
 static void set_record(struct job_parser *parser, const char *name, const struct json_value *value) {
   if (!json_object_is_type(value->object, json_type_boolean))
     wrong_type(parser, name, value, "true or false");
-  else if (json_object_get_boolean(value->object))
-    job_invalid(parser,
-                "%s: replay records are not supported by this version; leave the field out, or give false",
-                name);
+  else
+    parser->job->record = json_object_get_boolean(value->object);
 }
 
 /* ---- the workers' note ---- */

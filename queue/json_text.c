@@ -10,6 +10,7 @@
 #include <json-c/json.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "queue/utf8.h"
@@ -194,6 +195,61 @@ const char *json_reader_problem(const struct json_reader *reader, char *out, siz
   else
     snprintf(out, out_size, "unexpected character '%.*s' at byte %zu", (int)step, reader->text + at, at);
   return out;
+}
+
+/* Plain ASCII, as most of what we quote is, stays as it is. */
+static bool is_plain(const char *text, size_t len) {
+  for (size_t i = 0; i < len; i++)
+    if (text[i] < ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\') return false;
+  return true;
+}
+
+static char *quote_plain(const char *text, size_t len) {
+  char *quoted = malloc(len + 3);
+  if (!quoted) return NULL;
+  quoted[0] = quoted[len + 1] = '"';
+  if (len) memcpy(quoted + 1, text, len);
+  quoted[len + 2] = '\0';
+  return quoted;
+}
+
+char *json_text_quote(const char *text, size_t len, size_t *out_len) {
+  size_t clean_len;
+  char *clean, *copy = NULL;
+  if (is_plain(text, len)) {
+    *out_len = len + 2;
+    return quote_plain(text, len);
+  }
+  clean = utf8_sanitize(text, len, &clean_len);
+  struct json_object *json =
+      clean && clean_len <= INT32_MAX ? json_object_new_string_len(clean, (int)clean_len) : NULL;
+  const char *quoted = json ? json_object_to_json_string_length(
+                                  json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, out_len)
+                            : NULL;
+  if (quoted) copy = strdup(quoted);
+  json_object_put(json);
+  free(clean);
+  return copy;
+}
+
+bool json_text_is(char first, const char *text, size_t len, int depth) {
+  struct json_reader reader;
+  struct json_value value = {0};
+  bool ok = false;
+  char *copy;
+  if (utf8_check(text, len) != len) return false;
+  copy = malloc(len + 1); /* the reader wants a NUL behind it */
+  if (!copy) return false;
+  if (len) memcpy(copy, text, len);
+  copy[len] = '\0';
+  if (json_reader_init(&reader, copy, len, depth) == 0) {
+    if (json_reader_peek(&reader) == first && json_reader_value(&reader, &value) == JSON_READ_OK)
+      ok = json_reader_peek(&reader) < 0;
+    json_value_free(&value);
+    json_reader_free(&reader);
+  }
+  free(copy);
+  return ok;
 }
 
 bool json_text_is_object(const char *text, size_t len, int depth) {

@@ -51,6 +51,13 @@ void json_value_free(struct json_value *value);
 /* "unexpected character 'n' at byte 12" or "it ends too early, at byte 12". Returns `out`. */
 const char *json_reader_problem(const struct json_reader *reader, char *out, size_t out_size);
 
+/* A JSON string literal of any bytes (what is not UTF-8 becomes U+FFFD); malloc'ed, NUL-terminated. NULL: no memory. */
+char *json_text_quote(const char *text, size_t len, size_t *out_len);
+
+/* True when the whole text is one JSON value that begins with `first` ('{', '['), nested no deeper than `depth`, in valid
+ * UTF-8. text[len] need not be NUL. */
+bool json_text_is(char first, const char *text, size_t len, int depth);
+
 /* True when the whole text is one JSON object, nested no deeper than `depth`, in valid UTF-8. text[len] is
  * NUL. */
 bool json_text_is_object(const char *text, size_t len, int depth);

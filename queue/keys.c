@@ -60,6 +60,10 @@ char *key_done(const char *prefix, const char *queue, const char *id) {
   return make(prefix, queue, "done:", id);
 }
 
+char *key_record(const char *prefix, const char *queue, const char *id) {
+  return make(prefix, queue, "record:", id);
+}
+
 bool key_prefix_valid(const char *prefix) {
   const size_t len = strlen(prefix);
   for (size_t i = 0; i < len; i++)
@@ -73,4 +77,16 @@ bool key_is_reserved(const char *prefix, const char *queue, const char *key) {
   const int replies_len = snprintf(replies, sizeof replies, "%s:{%s}:reply:", prefix, queue);
   if (strncmp(key, own, (size_t)own_len) != 0) return false;
   return strncmp(key, replies, (size_t)replies_len) != 0 || key[replies_len] == '\0';
+}
+
+char *key_pattern(const char *prefix) {
+  char *pattern = malloc(strlen(prefix) * 2 + 2), *to = pattern;
+  if (!pattern) return NULL;
+  for (; *prefix; prefix++) {
+    if (strchr("*?[]^\\", *prefix)) *to++ = '\\';
+    *to++ = *prefix;
+  }
+  *to++ = '*';
+  *to = '\0';
+  return pattern;
 }

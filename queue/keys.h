@@ -23,6 +23,11 @@ void queue_keys_free(struct queue_keys *keys);
 /* malloc'ed, NULL when memory is short. */
 char *key_reply(const char *prefix, const char *queue, const char *id);
 char *key_done(const char *prefix, const char *queue, const char *id);
+char *key_record(const char *prefix, const char *queue, const char *id);
+
+/* A glob for SCAN: all keys that start so. The operator's prefix may hold what a glob takes for a wildcard. malloc'ed,
+ * NULL when memory is short. */
+char *key_pattern(const char *start);
 
 /* A prefix must not open a hash tag of its own: 1..64 printable bytes without braces and blanks. */
 bool key_prefix_valid(const char *prefix);

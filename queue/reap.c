@@ -141,19 +141,6 @@ static void search(struct queue_slot *slot) {
   scan(slot);
 }
 
-/* The prefix is the operator's, and may hold what a glob takes for a wildcard. */
-static char *pattern_for(const char *prefix) {
-  char *pattern = malloc(strlen(prefix) * 2 + 2), *to = pattern;
-  if (!pattern) return NULL;
-  for (; *prefix; prefix++) {
-    if (strchr("*?[]^\\", *prefix)) *to++ = '\\';
-    *to++ = *prefix;
-  }
-  *to++ = '*';
-  *to = '\0';
-  return pattern;
-}
-
 /* ---- life ---- */
 
 static void on_reap_timer(evutil_socket_t fd, short events, void *ctx) {
@@ -170,7 +157,7 @@ int reap_init(struct queue_client *client) {
   if (!client->reap_timer) return -ENOMEM;
   for (size_t i = 0; i < client->slot_count; i++) {
     struct queue_slot *slot = &client->slots[i];
-    slot->search_pattern = pattern_for(slot->keys.claimed_prefix);
+    slot->search_pattern = key_pattern(slot->keys.claimed_prefix);
     if (!slot->search_pattern) return -ENOMEM;
   }
   return 0;

@@ -60,8 +60,14 @@ void job_result_free(struct job_result *result) {
   text_free(&result->error_name);
   text_free(&result->error_message);
   text_free(&result->error_stack);
+  text_free(&result->trace);
+  for (size_t i = 0; i < result->call_count; i++)
+    text_free(&result->calls[i]);
+  free(result->calls);
   result->console = NULL;
   result->console_count = 0;
+  result->calls = NULL;
+  result->call_count = 0;
 }
 
 int job_result_set_error(struct job_result *result, enum isoq_status status, const char *name,

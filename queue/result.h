@@ -42,6 +42,14 @@ struct job_result {
   uint64_t peak_memory_bytes;
   int64_t started_at_ms, finished_at_ms; /* CLOCK_REALTIME */
   char worker[128];                      /* "" in isoq run */
+
+  /* Not part of the JSON; for a replay record (record.h), or of a replay: */
+  bool ran;                  /* an executor had it */
+  struct result_text trace;  /* of the engine; in a strict replay, the first step that was not as recorded */
+  bool trace_left_out;       /* there was more of it */
+  struct result_text *calls; /* owned array; of host functions, each an element of the record's "calls" */
+  size_t call_count;
+  bool calls_left_out; /* there was more in them */
 };
 
 void job_result_free(struct job_result *result); /* frees what it owns, not the struct */

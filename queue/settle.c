@@ -47,6 +47,9 @@ struct settle {
   char *letter; /* NULL: none */
   size_t letter_len;
   char *done_key, *reply_key; /* NULL: none */
+  char *record_key, *record;  /* the replay record; NULL: none */
+  size_t record_len;
+  int64_t record_ttl_ms;
   int64_t ttl_ms;
   char token[160];
   char *id; /* NULL: none */
@@ -71,6 +74,8 @@ static void settle_free(struct settle *settle) {
   free(settle->letter);
   free(settle->done_key);
   free(settle->reply_key);
+  free(settle->record_key);
+  free(settle->record);
   free(settle->id);
   free(settle->noted);
   free(settle);
@@ -228,12 +233,14 @@ static void on_reply(void *ctx, const struct redisReply *reply) {
 static void command_result(struct command *command, const struct settle *settle) {
   const struct queue_client *client = settle->slot->client;
   const struct queue_keys *keys = &settle->slot->keys;
-  command_script(command, &client->scripts, SCRIPT_SETTLE, 4 + !!settle->done_key + !!settle->reply_key);
+  command_script(command, &client->scripts, SCRIPT_SETTLE,
+                 4 + !!settle->done_key + !!settle->record_key + !!settle->reply_key);
   command_text(command, keys->claimed);
   command_text(command, keys->stats);
   command_text(command, keys->dead);
   command_text(command, keys->submitted);
   if (settle->done_key) command_text(command, settle->done_key);
+  if (settle->record_key) command_text(command, settle->record_key);
   if (settle->reply_key) command_text(command, settle->reply_key);
   command_bytes(command, settle->payload, settle->payload_len);
   command_text(command, settle->token);
@@ -245,6 +252,9 @@ static void command_result(struct command *command, const struct settle *settle)
   command_text(command, settle->done_key ? "1" : "0");
   command_text(command, settle->reply_key ? "1" : "0");
   command_text(command, settle->id ? settle->id : "");
+  if (!settle->record_key) return;
+  command_bytes(command, settle->record, settle->record_len);
+  command_number(command, settle->record_ttl_ms);
 }
 
 static void command_defer(struct command *command, const struct settle *settle) {
@@ -317,8 +327,21 @@ static void make_token(struct queue_client *client, const char *how, char *out, 
   snprintf(out, size, "%s:%" PRIu64 ":%s", client->worker, ++client->claims_settled, how);
 }
 
+static int take_record(struct settle *settle, const struct job *job, const struct queue_record *record) {
+  const struct queue_slot *slot = settle->slot;
+  settle->record = malloc(record->len + 1);
+  settle->record_key = key_record(slot->client->prefix, slot->name, job->id);
+  if (!settle->record || !settle->record_key) return -ENOMEM;
+  memcpy(settle->record, record->text, record->len);
+  settle->record[record->len] = '\0';
+  settle->record_len = record->len;
+  settle->record_ttl_ms = (int64_t)record->ttl_s * 1000;
+  return 0;
+}
+
 static int settle_in(struct queue_slot *slot, const struct job *job, const char *json, size_t json_len,
-                     const char *status, const char *dead_reason, queue_settle_fn done, void *ctx) {
+                     const char *status, const char *dead_reason, const struct queue_record *record,
+                     queue_settle_fn done, void *ctx) {
   struct queue_client *client = slot->client;
   struct settle *settle = settle_new(slot, SETTLE_RESULT, job->payload, job->payload_len, done, ctx);
   if (!settle) return -ENOMEM;
@@ -331,6 +354,7 @@ static int settle_in(struct queue_slot *slot, const struct job *job, const char 
   if (job->id[0] && !(settle->done_key = key_done(client->prefix, slot->name, job->id))) goto fail;
   if (job->reply_to && !(settle->reply_key = strdup(job->reply_to))) goto fail;
   if (!settle->json || !settle->status) goto fail;
+  if (record && job->id[0] && take_record(settle, job, record) < 0) goto fail;
   memcpy(settle->json, json, json_len);
   settle->json[json_len] = '\0';
   settle->json_len = json_len;
@@ -350,9 +374,10 @@ static struct queue_slot *slot_of(struct queue_client *client, const struct job 
 }
 
 int queue_settle(struct queue_client *client, const struct job *job, const char *json, size_t json_len,
-                 const char *status, const char *dead_reason, queue_settle_fn done, void *ctx) {
+                 const char *status, const char *dead_reason, const struct queue_record *record,
+                 queue_settle_fn done, void *ctx) {
   struct queue_slot *slot = slot_of(client, job);
-  return slot ? settle_in(slot, job, json, json_len, status, dead_reason, done, ctx) : -EINVAL;
+  return slot ? settle_in(slot, job, json, json_len, status, dead_reason, record, done, ctx) : -EINVAL;
 }
 
 int queue_defer(struct queue_client *client, const struct job *job, const struct queue_deferral *deferral,
@@ -435,7 +460,8 @@ int settle_worker_lost(struct queue_slot *slot, const char *payload, size_t len)
   result.started_at_ms = result.finished_at_ms = realtime_ms();
   r = job_result_to_json(&result, job, &json, &json_len);
   if (r < 0) goto out;
-  r = settle_in(slot, job, json, json_len, isoq_status_name(ISOQ_STATUS_WORKER_LOST), message, NULL, NULL);
+  r = settle_in(slot, job, json, json_len, isoq_status_name(ISOQ_STATUS_WORKER_LOST), message, NULL, NULL,
+                NULL);
 out:
   job_result_free(&result);
   job_free(job);

@@ -1,6 +1,7 @@
 /*
- * The AWS client against the tests' own AWS (tests/aws/fake_aws.py), which checks every signature, counts, and misbehaves
- * on demand; and its parts alone where that is plainer. Nothing is timed but what must not be sooner.
+ * The AWS client against the tests' own AWS (tests/aws/fake_aws.py), which checks every signature, counts,
+ * and misbehaves on demand; and its parts alone where that is plainer. Nothing is timed but what must not be
+ * sooner.
  */
 #include <check.h>
 #include <dlfcn.h>
@@ -754,8 +755,8 @@ static void turn_once(void) {
   event_base_loop(client.base, EVLOOP_ONCE);
 }
 
-/* Calls of every kind, cancelled after n turns of the loop, for every n that there is; the client is freed in the middle
- * of whatever else it does. */
+/* Calls of every kind, cancelled after n turns of the loop, for every n that there is; the client is freed
+ * in the middle of whatever else it does. */
 START_TEST(cancelling_at_any_moment_leaves_nothing_behind) {
   enum {
     CALLS = 5,

@@ -109,7 +109,7 @@ START_TEST(a_call_gives_a_promise_of_the_answer) {
 END_TEST
 
 START_TEST(arguments_cross_as_json) {
-  RUN("await queryResources('AWS::S3::Bucket', undefined, {a: [1, null], d: new Date(0)}, NaN)", "1 7");
+  RUN("await queryResources('AWS::S3::Bucket', undefined, {a: [1, null], d: new Date(0)}, () => 1)", "1 7");
   expect("7");
   ck_assert_str_eq(calls[0].args,
                    "[\"AWS::S3::Bucket\",null,{\"a\":[1,null],\"d\":\"1970-01-01T00:00:00.000Z\"},null]");
@@ -201,6 +201,26 @@ START_TEST(what_json_cannot_carry_rejects) {
 }
 END_TEST
 
+START_TEST(numbers_and_dates_that_json_would_make_null_reject) {
+  RUN("const r = [], no = new Date('no date');\n"
+      "for (const args of [['a', 0, NaN], [-Infinity], [no], [{a: 1, startTime: no}], [1, {limit: "
+      "Infinity}],\n"
+      "                    [[1, NaN]]])\n"
+      "  await queryResources(...args).catch(e => r.push(e instanceof TypeError, e.message));\n"
+      "r",
+      NULL);
+  expect(
+      "[true,\"queryResources: argument 3 is NaN, which has no JSON\",true,\"queryResources: argument 1 is "
+      "-Infinity, which has no JSON\",true,\"queryResources: argument 1 is an invalid Date, which has no "
+      "JSON\",true,\"queryResources: startTime is an invalid Date, which has no "
+      "JSON\",true,\"queryResources: limit "
+      "is Infinity, which has no JSON\",true,\"queryResources: 1 is NaN, which has no JSON\"]");
+  ck_assert_uint_eq(call_count, 0);
+  RUN("try { await queryResources({get a() { throw new Error('mine') }}) } catch (e) { e.message }", NULL);
+  expect("mine");
+}
+END_TEST
+
 START_TEST(calls_have_a_limit) {
   config.max_calls = 2;
   RUN("const r = await Promise.allSettled([listRegions(), listRegions(), listRegions()]); r.map(x => "
@@ -261,6 +281,7 @@ int main(void) {
   tcase_add_test(tests, timers_run_while_a_call_is_pending);
   tcase_add_test(tests, a_call_that_is_never_answered_ends_with_the_jobs_time);
   tcase_add_test(tests, what_json_cannot_carry_rejects);
+  tcase_add_test(tests, numbers_and_dates_that_json_would_make_null_reject);
   tcase_add_test(tests, calls_have_a_limit);
   tcase_add_test(tests, answers_that_nobody_asked_for_do_nothing);
   tcase_add_test(tests, an_answer_that_is_no_json_rejects);

@@ -123,6 +123,24 @@ START_TEST(a_list_keeps_its_order_and_refuses_what_is_no_name) {
 }
 END_TEST
 
+START_TEST(a_list_that_may_be_empty_is_so_by_the_word_none) {
+  char *text = NULL;
+  size_t size;
+  FILE *out = open_memstream(&text, &size);
+
+  ck_assert_int_eq(config_set(&config, "bindings", "none", error, sizeof error), 0);
+  ck_assert_uint_eq(config.bindings.count, 0);
+  config_print(&config, "", out);
+  fclose(out);
+  ck_assert_ptr_nonnull(strstr(text, "\nbindings = none ;"));
+  free(text);
+  ck_assert_int_eq(config_set(&config, "bindings", "", error, sizeof error), -EINVAL);
+  ck_assert_ptr_nonnull(strstr(error, "valid: none, or 1 to 32 different names"));
+  ck_assert_int_eq(config_set(&config, "queue", "none", error, sizeof error), 0); /* a queue of this name */
+  ck_assert_uint_eq(config.queue.count, 1);
+}
+END_TEST
+
 START_TEST(a_word_is_one_of_its_choices) {
   ck_assert_int_eq(config_set(&config, "log_level", "warn", error, sizeof error), 0);
   ck_assert_str_eq(config.log_level, "warn");
@@ -428,6 +446,7 @@ int main(void) {
       an_integer_is_a_whole_number_within_its_range,
       a_switch_takes_eight_words,
       a_list_keeps_its_order_and_refuses_what_is_no_name,
+      a_list_that_may_be_empty_is_so_by_the_word_none,
       a_word_is_one_of_its_choices,
       a_refused_address_does_not_show_its_password,
       an_unknown_setting_names_the_nearest,

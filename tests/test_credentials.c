@@ -1,6 +1,7 @@
 /*
- * Every source of credentials, against local endpoints that check signatures and speak IMDSv2, the container protocol
- * and STS (tests/aws). Which keys a request was signed with, and how often each source was asked, the fake AWS counts.
+ * Every source of credentials, against local endpoints that check signatures and speak IMDSv2, the container
+ * protocol and STS (tests/aws). Which keys a request was signed with, and how often each source was asked,
+ * the fake AWS counts.
  */
 #include <arpa/inet.h>
 #include <check.h>
@@ -805,6 +806,37 @@ START_TEST(a_metadata_service_that_is_switched_off_is_not_asked) {
 }
 END_TEST
 
+/* Each rule counts the requests that those before it have left. */
+START_TEST(a_metadata_service_that_fails_for_a_moment_is_asked_again) {
+  static const char *const operations[] = {"GetToken", "GetRoleName", "GetCredentials"};
+  static const char *const kinds[] = {"error\", \"code\": \"x\", \"status\": 503, \"x\": \"",
+                                      "error\", \"code\": \"x\", \"status\": 429, \"x\": \"", "reset"};
+  char faults[400], count[80];
+
+  snprintf(faults, sizeof(faults),
+           "[{\"match\": {\"operation\": \"%s\", \"nth\": 1}, \"do\": {\"kind\": \"%s\"}}, "
+           "{\"match\": {\"operation\": \"%s\", \"nth\": 1}, \"do\": {\"kind\": \"%s\"}}]",
+           operations[_i % 3], kinds[_i / 3], operations[_i % 3], kinds[_i / 3]);
+  fake_aws_tell(&fake, "POST", "faults", faults);
+  use_metadata();
+  client_start(&client);
+  identity_is("assumed-role/machine-role");
+  snprintf(count, sizeof(count), "operations/imds.%s/requests", operations[_i % 3]);
+  ck_assert_int_eq(fake_aws_count(&fake, count), 3);
+}
+END_TEST
+
+START_TEST(a_metadata_service_that_stays_broken_is_asked_three_times) {
+  fake_aws_tell(&fake, "POST", "faults",
+                "[{\"match\": {\"operation\": \"GetToken\"}, \"do\": {\"kind\": \"error\", \"code\": \"x\", "
+                "\"status\": 503}}]");
+  use_metadata();
+  client_start(&client);
+  fails_with("instance metadata: HTTP status 503 from http://127.0.0.1");
+  ck_assert_int_eq(fake_aws_count(&fake, "operations/imds.GetToken/requests"), 3);
+}
+END_TEST
+
 START_TEST(garbage_from_the_metadata_service_is_an_error) {
   static const char *const kinds[] = {"garbage", "empty", "deep", "truncate", "huge\", \"bytes\": \"x"};
   char faults[256];
@@ -884,6 +916,36 @@ START_TEST(many_calls_at_once_fetch_once) {
 }
 END_TEST
 
+START_TEST(who_comes_during_a_fetch_waits_for_it) {
+  static struct call calls[2];
+  struct aws_request request = client_request(&client);
+
+  fake_aws_tell(&fake, "POST", "faults", "[{\"match\": {\"operation\": \"AssumeRole\"}, \"do\": \"hang\"}]");
+  client_use_keys(&client);
+  client.options.assume_role = "isoq-reader";
+  client_start(&client);
+  identity_is(OWN_ACCOUNT);
+  request.account = "444400000001";
+  client_send(&client, &request, &calls[0]);
+  client_run_until(&client, "operations/sts.AssumeRole/requests", 1);
+  client_send(&client, &request, &calls[1]);
+  /* A call of our own account begun after it and answered: by then the second one waits. */
+  fake_aws_tell(&fake, "POST", "config", "{\"latency_ms\": 50}");
+  request.account = NULL;
+  client.open -= 2;
+  identity_is(OWN_ACCOUNT);
+  client.open += 2;
+  fake_aws_tell(&fake, "DELETE", "faults", NULL);
+  fake_aws_tell(&fake, "POST", "release", NULL);
+  client_run(&client);
+  for (size_t i = 0; i < 2; i++) {
+    ck_assert_msg(calls[i].ok, "%s", calls[i].error_message);
+    call_clear(&calls[i]);
+  }
+  ck_assert_int_eq(fake_aws_count(&fake, "operations/sts.AssumeRole/requests"), 1);
+}
+END_TEST
+
 /* Keys of 8 s: from 4 s on, whoever uses them starts a refresh, and does not wait for it. */
 START_TEST(keys_are_refreshed_before_they_expire_while_the_old_ones_serve) {
   fake_aws_tell(&fake, "POST", "config", "{\"imds\": {\"ttl_s\": 8, \"rotate_at\": 1.0}}");
@@ -926,8 +988,8 @@ START_TEST(a_failed_refresh_keeps_the_old_keys_until_they_expire) {
     call_clear(&call);
   }
   ck_assert_uint_gt(served, 0);
-  /* While the old ones served it was tried once, not by each call. */
-  ck_assert_int_le(fake_aws_count(&fake, "operations/imds.GetToken/faults/error"), 2);
+  /* While the old ones served it was tried once, and once after; not by each call. Each time asks thrice. */
+  ck_assert_int_le(fake_aws_count(&fake, "operations/imds.GetToken/faults/error"), 6);
 }
 END_TEST
 
@@ -1006,10 +1068,65 @@ START_TEST(another_account_without_a_role_to_assume_is_an_error) {
   request.account = "444400000001";
   client_call(&client, &request, &call);
   ck_assert_str_eq(call.error_name, "CredentialsError");
-  ck_assert_str_eq(call.error_message,
-                   "account 444400000001 is not the caller's own (111122223333), and no role to "
-                   "assume in other accounts is configured");
+  ck_assert_str_eq(
+      call.error_message,
+      "account 444400000001 is not the caller's own (111122223333); set aws_assume_role to the name "
+      "of a role that may be assumed there");
   call_clear(&call);
+}
+END_TEST
+
+/* ---- the own account's number ---- */
+
+/* Twice: the first answer names the account `first`, the second one that of `account`. */
+static void ask_trail_twice(bool names_account, const char *first, char account[16]) {
+  struct aws_request request = client_trail_request(&client);
+  struct call call;
+
+  request.names_account = names_account;
+  client_use_keys(&client);
+  client_start(&client);
+  for (int i = 0; i < 2; i++) {
+    client_call(&client, &request, &call);
+    ck_assert_msg(call.ok, "%s: %s", call.error_name, call.error_message);
+    ck_assert_ptr_nonnull(strstr(call.body, "EventId"));
+    snprintf(account, 16, "%s", call.account);
+    if (i == 0) ck_assert_str_eq(call.account, first);
+    call_clear(&call);
+  }
+}
+
+START_TEST(an_answer_names_the_own_account_where_that_is_wanted) {
+  char account[16];
+
+  ask_trail_twice(true, OWN_ACCOUNT, account);
+  ck_assert_str_eq(account, OWN_ACCOUNT);
+  ck_assert_int_eq(fake_aws_count(&fake, "operations/sts.GetCallerIdentity/requests"), 1);
+  no_signature_failed();
+}
+END_TEST
+
+START_TEST(nobody_asks_for_the_own_account_where_it_is_not_wanted) {
+  char account[16];
+
+  ask_trail_twice(false, "", account);
+  ck_assert_str_eq(account, "");
+  ck_assert_int_eq(fake_aws_count(&fake, "operations/sts.GetCallerIdentity/requests"), 0);
+}
+END_TEST
+
+START_TEST(an_own_account_that_sts_does_not_tell_fails_and_holds_up_nothing) {
+  static const char *const kinds[] = {"hang", "garbage",
+                                      "error\", \"code\": \"AccessDenied\", \"status\": 403, \"x\": \""};
+  char account[16], faults[200];
+
+  snprintf(faults, sizeof(faults),
+           "[{\"match\": {\"operation\": \"GetCallerIdentity\"}, \"do\": {\"kind\": \"%s\"}}]", kinds[_i]);
+  fake_aws_tell(&fake, "POST", "faults", faults);
+  ask_trail_twice(true, "", account);
+  ck_assert_str_eq(account, "");
+  /* Nor is it asked by each call. */
+  ck_assert_int_le(fake_aws_count(&fake, "operations/sts.GetCallerIdentity/requests"), _i == 1 ? 3 : 1);
 }
 END_TEST
 
@@ -1236,6 +1353,8 @@ static void add_sources(Suite *suite) {
   tcase_add_test(tests, a_refused_token_never_leads_to_the_first_version);
   tcase_add_test(tests, a_token_that_does_not_come_is_waited_for_as_long_and_as_often_as_configured);
   tcase_add_test(tests, a_metadata_service_that_is_switched_off_is_not_asked);
+  tcase_add_loop_test(tests, a_metadata_service_that_fails_for_a_moment_is_asked_again, 0, 9);
+  tcase_add_test(tests, a_metadata_service_that_stays_broken_is_asked_three_times);
   tcase_add_loop_test(tests, garbage_from_the_metadata_service_is_an_error, 0, 5);
   tcase_add_test(tests, no_proxy_is_used_for_metadata);
   tcase_add_test(tests, without_credentials_the_error_names_each_source_that_was_tried);
@@ -1245,6 +1364,7 @@ static void add_cache(Suite *suite) {
   TCase *tests = add_case(suite, "cache");
 
   tcase_add_test(tests, many_calls_at_once_fetch_once);
+  tcase_add_test(tests, who_comes_during_a_fetch_waits_for_it);
   tcase_add_test(tests, keys_are_refreshed_before_they_expire_while_the_old_ones_serve);
   tcase_add_test(tests, a_failed_refresh_keeps_the_old_keys_until_they_expire);
   tcase_add_test(tests, keys_that_aws_calls_expired_are_fetched_anew_once);
@@ -1252,6 +1372,9 @@ static void add_cache(Suite *suite) {
   tests = add_case(suite, "other accounts");
   tcase_add_test(tests, a_role_is_assumed_in_another_account_and_kept);
   tcase_add_test(tests, another_account_without_a_role_to_assume_is_an_error);
+  tcase_add_test(tests, an_answer_names_the_own_account_where_that_is_wanted);
+  tcase_add_test(tests, nobody_asks_for_the_own_account_where_it_is_not_wanted);
+  tcase_add_loop_test(tests, an_own_account_that_sts_does_not_tell_fails_and_holds_up_nothing, 0, 3);
   tcase_add_test(tests, a_role_that_is_missing_in_one_account_fails_only_there);
   tcase_add_test(tests, roles_of_ever_more_accounts_do_not_pile_up);
   tcase_add_loop_test(tests, the_role_has_the_arn_of_the_regions_partition, 0, 3);

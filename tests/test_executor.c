@@ -209,6 +209,7 @@ struct answer {
   char *text; /* of all console entries, a line each */
   size_t text_len;
   int entries, frames;
+  char trace[1 << 20];
   bool ended;                /* by a RESULT */
   struct wire_result result; /* points into the executor's payload */
 };
@@ -233,12 +234,26 @@ static void add_console(struct answer *answer, const struct executor *executor) 
   answer->frames++;
 }
 
+static void add_trace(struct answer *answer, const struct executor *executor) {
+  struct wire_text text;
+  size_t len = strlen(answer->trace);
+
+  ck_assert_uint_eq(executor->header.job, executor->last_job);
+  ck_assert_int_eq(wire_trace_decode(executor->payload, executor->header.length, &text), 0);
+  ck_assert_uint_gt(text.len, 0);
+  snprintf(answer->trace + len, sizeof(answer->trace) - len, "%.*s", (int)text.len, text.data);
+}
+
 /* Reads on until the RESULT, the end, or (with until_entries) so many console entries. */
 static void read_answer(struct executor *executor, struct answer *answer, int until_entries) {
   while (until_entries == 0 || answer->entries < until_entries) {
     if (!next_frame(executor)) return;
     if (executor->header.type == WIRE_CONSOLE) {
       add_console(answer, executor);
+      continue;
+    }
+    if (executor->header.type == WIRE_TRACE) {
+      add_trace(answer, executor);
       continue;
     }
     if (executor->header.type != WIRE_RESULT) return;
@@ -295,6 +310,76 @@ START_TEST(it_says_hello_when_it_is_locked_down) {
   ck_assert_ptr_nonnull(strstr(sandbox, "seccomp"));
   ck_assert_ptr_nonnull(strstr(sandbox, "rlimits"));
   finish(&executor);
+}
+END_TEST
+
+static struct answer run_job(struct executor *executor, const struct wire_job *job) {
+  struct answer answer = {0};
+
+  send_job(executor, job);
+  read_answer(executor, &answer, 0);
+  ck_assert(answer.ended);
+  return answer;
+}
+
+START_TEST(it_tells_a_trace_where_it_is_asked_for) {
+  struct executor executor = start();
+  struct wire_job job =
+      job_of("console.log(Date.now()); crypto.randomUUID(); await new Promise(r => setTimeout(r, 1)); 1");
+  struct answer answer = run_job(&executor, &job);
+
+  ck_assert_str_eq(answer.trace, "");
+  free(answer.text);
+  job.record = true;
+  answer = run_job(&executor, &job);
+  ck_assert_msg(answer.trace[0] == 'c' && strstr(answer.trace, " r") != NULL &&
+                    strstr(answer.trace, " t1 ") != NULL,
+                "%s", answer.trace);
+  free(answer.text);
+  finish(&executor);
+}
+END_TEST
+
+START_TEST(a_replay_tells_its_first_difference_and_no_trace) {
+  struct executor executor = start();
+  struct wire_job job = job_of("Date.now()");
+  struct answer answer;
+
+  job.trace = (struct wire_text){"c1234 ", 6};
+  answer = run_job(&executor, &job);
+  ck_assert_str_eq(answer.trace, "");
+  ck_assert_mem_eq(answer.result.result.data, "1234", 4);
+  job.trace = (struct wire_text){"c1234 t7 ", 9};
+  answer = run_job(&executor, &job);
+  ck_assert_str_eq(answer.trace, "step 2: recorded: timer 7 fired; now the script is over");
+  job.record = true; /* loose: for another script */
+  answer = run_job(&executor, &job);
+  ck_assert_str_eq(answer.trace, "");
+  finish(&executor);
+}
+END_TEST
+
+/* Whatever it had printed when it was killed, the reads that led to it are known. */
+START_TEST(the_trace_of_a_killed_job_reaches_as_far_as_its_output) {
+  struct executor executor = start();
+  struct wire_job job =
+      job_of("for (let i = 0; ; i++) { console.log(crypto.randomUUID()); if (i % 100 === 99) for (let k = 0; "
+             "k < 3e5; k++); }");
+  struct answer answer = {0};
+  int reads = 0;
+
+  job.record = true;
+  send_job(&executor, &job);
+  read_answer(&executor, &answer, 2000);
+  kill(executor.pid, SIGKILL);
+  read_answer(&executor, &answer, 0);
+  ck_assert(!answer.ended);
+  for (const char *at = answer.trace; (at = strchr(at, 'r')) != NULL; at++)
+    reads++;
+  ck_assert_int_ge(answer.entries, 2000);
+  ck_assert_int_ge(reads, answer.entries);
+  free(answer.text);
+  end(&executor);
 }
 END_TEST
 
@@ -672,6 +757,91 @@ static void send_bytes(const struct executor *executor, const void *bytes, size_
   ck_assert_int_eq(send(executor->fd, bytes, len, MSG_NOSIGNAL), (ssize_t)len);
 }
 
+static void send_inspect(const struct executor *executor, uint32_t job, const char *message) {
+  struct wire_buffer buffer = {0};
+
+  ck_assert_int_eq(wire_inspect_in_encode(&buffer, job, (struct wire_text){message, strlen(message)}), 0);
+  send_bytes(executor, buffer.data, buffer.len);
+  wire_buffer_free(&buffer);
+}
+
+/* Reads the debugger's messages until one starts so; the console's frames come between them. */
+static void expect_inspect(struct executor *executor, const char *beginning) {
+  struct wire_text message;
+
+  for (;;) {
+    ck_assert(next_frame(executor));
+    if (executor->header.type == WIRE_CONSOLE) continue;
+    ck_assert_int_eq(executor->header.type, WIRE_INSPECT_OUT);
+    ck_assert_uint_eq(executor->header.job, executor->last_job);
+    ck_assert_int_eq(wire_inspect_out_decode(executor->payload, executor->header.length, &message), 0);
+    if (message.len >= strlen(beginning) && strncmp(message.data, beginning, strlen(beginning)) == 0) return;
+  }
+}
+
+static void send_inspected(struct executor *executor, const char *code) {
+  struct wire_job job = job_of(code);
+
+  job.timeout_ms = 0;
+  job.inspect = (struct wire_text){"a-job", 5};
+  send_job(executor, &job);
+}
+
+START_TEST(an_inspected_job_waits_for_its_debugger_and_the_next_one_has_none) {
+  struct executor executor = start();
+  struct answer answer = {0};
+
+  send_inspected(&executor, "console.log('not yet'); await 1; 2 + 2");
+  send_inspect(&executor, 1, "{\"id\":1,\"method\":\"Runtime.enable\"}");
+  expect_inspect(&executor, "{\"method\":\"Runtime.executionContextCreated\"");
+  expect_inspect(&executor, "{\"id\":1,\"result\":{}}");
+  send_inspect(&executor, 1, "{\"id\":2,\"method\":\"Runtime.runIfWaitingForDebugger\"}");
+  expect_inspect(&executor, "{\"method\":\"Runtime.consoleAPICalled\"");
+  expect_inspect(&executor, "{\"method\":\"Runtime.executionContextDestroyed\"");
+  read_answer(&executor, &answer, 0);
+  ck_assert(answer.ended);
+  ck_assert_int_eq(answer.result.status, ISOQ_STATUS_OK);
+  ck_assert_mem_eq(answer.result.result.data, "4", 1);
+  send_inspect(&executor, 1, "{\"id\":3,\"method\":\"Runtime.enable\"}"); /* too late: skipped */
+  expect_result(&executor, "console.log(typeof console.memory); await 3", "3");
+  free(answer.text);
+  finish(&executor);
+}
+END_TEST
+
+START_TEST(an_inspected_job_that_waits_or_pauses_is_cancelled) {
+  for (int paused = 0; paused < 2; paused++) {
+    struct executor executor = start();
+    struct answer answer = {0};
+
+    send_inspected(&executor, "debugger; 1");
+    send_inspect(&executor, 1, "{\"id\":1,\"method\":\"Debugger.enable\"}");
+    expect_inspect(&executor, "{\"id\":1");
+    if (paused) {
+      send_inspect(&executor, 1, "{\"id\":2,\"method\":\"Runtime.runIfWaitingForDebugger\"}");
+      expect_inspect(&executor, "{\"method\":\"Debugger.paused\"");
+    }
+    cancel(&executor, 1);
+    do
+      read_answer(&executor, &answer, 0);
+    while (!answer.ended && executor.header.type == WIRE_INSPECT_OUT);
+    ck_assert(answer.ended);
+    ck_assert_int_eq(answer.result.status, ISOQ_STATUS_CANCELLED);
+    free(answer.text);
+    expect_result(&executor, "2", "2");
+    finish(&executor);
+  }
+}
+END_TEST
+
+START_TEST(a_debuggers_message_without_a_job_is_a_protocol_error) {
+  struct executor executor = start();
+
+  send_inspect(&executor, 1, "{}");
+  expect_exit(&executor, EXECUTOR_EXIT_PROTOCOL);
+}
+END_TEST
+
 START_TEST(garbage_is_a_protocol_error) {
   struct executor executor = start();
 
@@ -997,6 +1167,9 @@ static Suite *executor_suite(void) {
 
   tcase_add_test(jobs, it_says_hello_when_it_is_locked_down);
   tcase_add_test(jobs, it_runs_one_job_after_the_other);
+  tcase_add_test(jobs, it_tells_a_trace_where_it_is_asked_for);
+  tcase_add_test(jobs, a_replay_tells_its_first_difference_and_no_trace);
+  tcase_add_test(jobs, the_trace_of_a_killed_job_reaches_as_far_as_its_output);
   tcase_add_test(jobs, nothing_is_loaded_after_the_lock_down);
   tcase_add_test(jobs, an_error_has_its_place);
   tcase_add_test(jobs, input_and_limits_arrive);
@@ -1015,6 +1188,8 @@ static Suite *executor_suite(void) {
   tcase_add_test(text, no_console_when_it_is_not_captured);
 
   tcase_add_test(stop, a_loop_is_cancelled);
+  tcase_add_test(stop, an_inspected_job_waits_for_its_debugger_and_the_next_one_has_none);
+  tcase_add_test(stop, an_inspected_job_that_waits_or_pauses_is_cancelled);
   tcase_add_test(stop, a_wait_is_cancelled);
   tcase_add_test(stop, a_plain_kill_cancels_the_job_that_runs);
   tcase_add_test(stop, a_cancel_right_behind_the_job_is_not_lost);
@@ -1027,6 +1202,7 @@ static Suite *executor_suite(void) {
   tcase_add_test(ends, a_malformed_job_is_a_protocol_error);
   tcase_add_test(ends, a_job_number_twice_is_a_protocol_error);
   tcase_add_test(ends, a_second_job_during_a_wait_is_a_protocol_error);
+  tcase_add_test(ends, a_debuggers_message_without_a_job_is_a_protocol_error);
   tcase_add_test(ends, the_end_of_the_socket_ends_it);
   tcase_add_test(ends, running_out_of_memory_is_said);
   tcase_add_test(ends, a_crash_of_v8_saves_the_console);

@@ -614,7 +614,11 @@ static const struct {
      "protocol: a result of 1048577 bytes, over max_result_bytes 1048576", OUTCOME_END_PROTOCOL},
     {"unreadable", ISOQ_STATUS_CRASHED, "protocol: a RESULT message that cannot be read",
      OUTCOME_END_PROTOCOL},
+    {"trace:c5 ", ISOQ_STATUS_CRASHED, "protocol: a TRACE message that nobody asked for",
+     OUTCOME_END_PROTOCOL},
     {"hello-again", ISOQ_STATUS_CRASHED, "protocol: a HELLO message in state BUSY", OUTCOME_END_PROTOCOL},
+    {"inspect", ISOQ_STATUS_CRASHED, "protocol: an INSPECT_OUT message of a job that is not inspected",
+     OUTCOME_END_PROTOCOL},
     {"other-job", ISOQ_STATUS_CRASHED, "protocol: a RESULT message for job number 2, not 1",
      OUTCOME_END_PROTOCOL},
     {"claim-sandbox", ISOQ_STATUS_CRASHED, "protocol: a RESULT with status sandbox_violation",
@@ -639,6 +643,55 @@ START_TEST(test_death) {
   ck_assert_uint_eq(pool_counters(pool)->jobs[deaths[_i].status], 1);
   assert_next_is_served();
   ck_assert_uint_eq(trouble_calls, 0); /* a job's crash is no reason to start the next executor late */
+}
+END_TEST
+
+#define RECORDED ",\"record\":true"
+
+START_TEST(test_a_recorded_job_brings_its_trace) {
+  struct told *entry;
+
+  limits.record_max_bytes = 1 << 20;
+  start_and_wait(1);
+  entry = run("trace:c5 r00 ", RECORDED);
+  ck_assert_str_eq(entry->result.result.data, "recorded");
+  ck_assert_str_eq(entry->result.trace.data, "c5 r00 t1 ");
+  ck_assert(entry->result.ran && !entry->result.trace_left_out);
+  entry = run("ok", RECORDED); /* nothing of it is left for the next */
+  ck_assert_ptr_null(entry->result.trace.data);
+}
+END_TEST
+
+START_TEST(test_the_trace_of_a_crash_is_kept) {
+  struct told *entry;
+
+  limits.record_max_bytes = 1 << 20;
+  start_and_wait(1);
+  entry = run("trace-crash:c5 ", RECORDED);
+  assert_failed(entry, ISOQ_STATUS_CRASHED, "SIGABRT");
+  ck_assert_str_eq(entry->result.trace.data, "c5 ");
+}
+END_TEST
+
+START_TEST(test_traces_have_limits) {
+  struct told *entry;
+
+  limits.record_max_bytes = 4096;
+  start_and_wait(1);
+  entry = run("trace-bytes:5000", RECORDED);
+  ck_assert_int_eq(entry->result.status, ISOQ_STATUS_OK);
+  ck_assert(entry->result.trace_left_out);
+  ck_assert_uint_eq(entry->result.trace.len, 4000); /* whole pieces */
+  entry = run("trace-bytes:9000000", RECORDED);
+  assert_failed(entry, ISOQ_STATUS_CRASHED, "protocol: a trace of more than 8388608 bytes");
+  entry = run("trace:\\u00e9 ", RECORDED);
+  assert_failed(entry, ISOQ_STATUS_CRASHED, "protocol: a TRACE message that cannot be read");
+}
+END_TEST
+
+START_TEST(test_the_pool_knows_the_version_of_v8) {
+  start_and_wait(1);
+  ck_assert_uint_gt(strlen(pool_v8_version(pool)), 0);
 }
 END_TEST
 
@@ -1408,6 +1461,10 @@ int main(void) {
   tcase_add_test(tests, test_cancel_waiting);
   tcase_add_loop_test(tests, test_death, 0, (int)(sizeof(deaths) / sizeof(deaths[0])));
   tcase_add_test(tests, test_output_survives_a_crash);
+  tcase_add_test(tests, test_a_recorded_job_brings_its_trace);
+  tcase_add_test(tests, test_the_trace_of_a_crash_is_kept);
+  tcase_add_test(tests, test_traces_have_limits);
+  tcase_add_test(tests, test_the_pool_knows_the_version_of_v8);
   tcase_add_test(tests, test_kill_from_outside);
   tcase_add_test(tests, test_kill_from_outside_keeps_output);
   tcase_add_test(tests, test_result_before_the_death_counts);

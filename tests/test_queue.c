@@ -75,6 +75,8 @@ static void on_left(void *ctx, enum queue_settled outcome) {
   worker->left++;
 }
 
+static const struct queue_record *record_of_settles; /* NULL: none */
+
 static void settle_as(struct worker *worker, struct job *job, const char *dead_reason) {
   struct job_result result = {.status = job->error ? ISOQ_STATUS_INVALID : ISOQ_STATUS_OK,
                               .result_type = ISOQ_TYPE_NUMBER};
@@ -87,7 +89,7 @@ static void settle_as(struct worker *worker, struct job *job, const char *dead_r
   snprintf(result.worker, sizeof result.worker, "%s", worker->client->worker);
   ck_assert_int_eq(job_result_to_json(&result, job, &json, &len), 0);
   ck_assert_int_eq(queue_settle(worker->client, job, json, len, isoq_status_name(result.status), dead_reason,
-                                on_settled, worker),
+                                record_of_settles, on_settled, worker),
                    0);
   free(json);
   job_result_free(&result);
@@ -450,6 +452,36 @@ START_TEST(test_a_second_job_of_the_same_id_is_dropped) {
   ck_assert_int_eq(number("EXISTS isoq:{default}:claimed:%s", "w1"), 0);
   ck_assert_int_eq(stat("duplicates"), 2);
   ck_assert_int_eq(stat("processed"), 1);
+  worker_die(&w);
+}
+END_TEST
+
+START_TEST(test_a_record_comes_with_the_result_and_only_with_it) {
+  static const struct queue_record first = {"{\"record\":1}", 12, 100}, second = {"{\"record\":22}", 13, 100};
+  struct worker w;
+  worker_start(&w, base, "w1");
+  queue_client_set_capacity(w.client, 10);
+  push_default("a");
+  push_default("b");
+  UNTIL(base, w.job_count == 2);
+  record_of_settles = &first;
+  settle(&w, 0);
+  UNTIL(base, w.outcomes[QUEUE_SETTLED] == 1);
+  ck_assert_str_eq(text("GET isoq:{default}:record:%s", "a"), "{\"record\":1}");
+  const long long ttl = number("PTTL isoq:{default}:record:%s", "a");
+  ck_assert(ttl > 90000 && ttl <= 100000);
+  /* A duplicate of it leaves the record alone, and one that is fenced writes none. */
+  record_of_settles = &second;
+  push_default("a");
+  UNTIL(base, w.job_count == 3);
+  settle(&w, 2);
+  UNTIL(base, w.outcomes[QUEUE_DUPLICATE] == 1);
+  ck_assert_str_eq(text("GET isoq:{default}:record:%s", "a"), "{\"record\":1}");
+  run("DEL isoq:{default}:claimed:w1");
+  settle(&w, 1);
+  UNTIL(base, w.outcomes[QUEUE_FENCED] == 1);
+  ck_assert_int_eq(number("EXISTS isoq:{default}:record:%s", "b"), 0);
+  record_of_settles = NULL;
   worker_die(&w);
 }
 END_TEST
@@ -908,6 +940,32 @@ START_TEST(test_redis_killed_and_restarted) {
 }
 END_TEST
 
+START_TEST(test_redis_restarted_without_its_data) {
+  struct worker w;
+  worker_start(&w, base, "w1");
+  push_default("a");
+  queue_client_set_capacity(w.client, 1);
+  UNTIL(base, w.job_count == 1);
+  redis_server_kill(&server);
+  UNTIL(base, w.link == 0);
+  settle(&w, 0);
+  redisFree(redis);
+  ck_assert_int_eq(redis_server_restart(&server), 0); /* nothing was ever written to a file */
+  redis = redis_server_connect(&server);
+  UNTIL(base, w.link == 1);
+  UNTIL(base, w.outcomes[QUEUE_FENCED] == 1); /* Redis knows of no claim, so nothing is published */
+  ck_assert_int_eq(number("EXISTS isoq:{default}:reply:a isoq:{default}:done:a", NULL), 0);
+  ck_assert_int_eq(number("ZCARD isoq:{default}:workers", NULL), 1); /* it has a lease again */
+  push_default("b");
+  queue_client_set_capacity(w.client, 1);
+  UNTIL(base, w.job_count == 2);
+  settle(&w, 1);
+  UNTIL(base, w.outcomes[QUEUE_SETTLED] == 1);
+  ck_assert_int_eq(number("LLEN isoq:{default}:reply:b", NULL), 1);
+  worker_die(&w);
+}
+END_TEST
+
 START_TEST(test_a_settle_whose_answer_was_lost_counts_once) {
   struct worker w;
   worker_start(&w, base, "w1");
@@ -1129,6 +1187,7 @@ int main(void) {
   tcase_add_test(tc, test_waiting_on_an_empty_queue_and_no_longer);
   tcase_add_test(tc, test_a_job_given_back_is_next);
   tcase_add_test(tc, test_a_second_job_of_the_same_id_is_dropped);
+  tcase_add_test(tc, test_a_record_comes_with_the_result_and_only_with_it);
   tcase_add_test(tc, test_leaving_takes_the_lease_along);
   tcase_add_test(tc, test_reply_to_of_another_type_makes_a_dead_letter);
   tcase_add_test(tc, test_nothing_is_dropped_silently);
@@ -1150,6 +1209,7 @@ int main(void) {
   tcase_add_test(tc, test_scripts_may_be_flushed);
   tcase_add_test(tc, test_cut_connections_come_back);
   tcase_add_test(tc, test_redis_killed_and_restarted);
+  tcase_add_test(tc, test_redis_restarted_without_its_data);
   tcase_add_test(tc, test_a_settle_whose_answer_was_lost_counts_once);
   tcase_add_test(tc, test_a_full_redis_stops_claims_and_nothing_else);
   tcase_add_test(tc, test_a_replica_is_no_place_to_work);

@@ -135,6 +135,8 @@ static const char *const scripts[] = {
     "throw new Error(String(Math.random()) + Date.now())",
     "await new Promise(() => {})",
     "(",
+    "for (let i = 0; i < 40; i++) { console.log(Date.now()); for (let k = 0; k < 19; k++) Date.now() } "
+    "Date.now()",
     "console.log(Date.now()); setTimeout(() => console.log(Date.now()), 3); 5",
     "const d = new Map(); for (let i = 0; i < 50; i++) d.set({}, Date.now()); [...d.values()].length",
     "performance = undefined; queueMicrotask(() => console.log(Date.now())); Promise.reject(new Error('x' + "
@@ -167,12 +169,15 @@ START_TEST(nothing_is_traced_where_nothing_was_read) {
 }
 END_TEST
 
-/* As the broker makes it of a record: how the run ended, then its trace. */
+/* As the broker makes it of a record: how the run ended, then its trace; and more time, to get there. */
 static void replay_stopped(const char *code) {
   static char trace[(1 << 20) + 64];
 
-  snprintf(trace, sizeof(trace), "s%d,%u %s", first.result.status, first.entries, first.trace);
+  snprintf(trace, sizeof(trace), "s%d,%u,%u %s", first.result.status, first.entries, config.timeout_ms,
+           first.trace);
+  config.timeout_ms *= 100;
   run(&second, code, trace);
+  ck_assert_msg(second.result.execution_time_ms < config.timeout_ms, "it was not stopped where it should");
   assert_same(code);
 }
 
@@ -192,6 +197,29 @@ START_TEST(a_run_that_was_stopped_stops_at_the_same_place) {
   run(&first, stopped[_i], NULL);
   ck_assert_int_eq(first.result.status, ISOQ_STATUS_TIMEOUT);
   replay_stopped(stopped[_i]);
+}
+END_TEST
+
+/* A faster machine would get to the end. */
+START_TEST(a_run_that_was_stopped_just_before_its_end_does_not_end) {
+  run(&first, "Date.now(); 5", NULL);
+  first.result.status = ISOQ_STATUS_CPU_TIMEOUT;
+  free(first.result.result);
+  first.result.result = NULL;
+  replay_stopped("Date.now(); 5");
+}
+END_TEST
+
+START_TEST(a_run_that_crashed_goes_on_beyond_its_trace) {
+  char trace[64];
+
+  snprintf(trace, sizeof(trace), "s%d,0 c1234 ", ISOQ_STATUS_CRASHED);
+  run(&second,
+      "const then = Date.now(); console.log(then); while (Date.now() === then); [then, Date.now() < then + "
+      "5000]",
+      trace);
+  ck_assert_ptr_null(second.result.difference);
+  ck_assert_str_eq(second.result.result, "[1234,true]");
 }
 END_TEST
 
@@ -263,6 +291,8 @@ int main(void) {
   tcase_add_test(tests, answers_come_in_the_recorded_order);
   tcase_add_test(tests, nothing_is_traced_where_nothing_was_read);
   tcase_add_loop_test(tests, a_run_that_was_stopped_stops_at_the_same_place, 0, (int)COUNT(stopped));
+  tcase_add_test(tests, a_run_that_was_stopped_just_before_its_end_does_not_end);
+  tcase_add_test(tests, a_run_that_crashed_goes_on_beyond_its_trace);
   tcase_add_loop_test(tests, the_first_difference_is_told, 0, (int)COUNT(differences));
   tcase_add_test(tests, another_script_gets_the_recorded_values);
   tcase_add_test(tests, a_trace_that_is_too_long_says_so);

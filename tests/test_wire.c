@@ -24,7 +24,7 @@ union message {
   struct wire_console_entry entry;
   struct wire_call call;
   struct wire_reply reply;
-  struct wire_text trace;
+  struct wire_text text;
   uint8_t bytes[512];
 };
 
@@ -53,7 +53,15 @@ static int decode_reply(const uint8_t *payload, size_t len, union message *out) 
 }
 
 static int decode_trace(const uint8_t *payload, size_t len, union message *out) {
-  return wire_trace_decode(payload, len, &out->trace);
+  return wire_trace_decode(payload, len, &out->text);
+}
+
+static int decode_inspect_in(const uint8_t *payload, size_t len, union message *out) {
+  return wire_inspect_in_decode(payload, len, &out->text);
+}
+
+static int decode_inspect_out(const uint8_t *payload, size_t len, union message *out) {
+  return wire_inspect_out_decode(payload, len, &out->text);
 }
 
 /* A batch of exactly one entry. */
@@ -74,8 +82,9 @@ static int decode_entry(const uint8_t *payload, size_t len, union message *out) 
 
 typedef int decoder(const uint8_t *payload, size_t len, union message *out);
 
-static decoder *const decoders[] = {decode_hello, decode_job,  decode_result, decode_dying,
-                                    decode_entry, decode_call, decode_reply,  decode_trace};
+static decoder *const decoders[] = {decode_hello,      decode_job,        decode_result, decode_dying,
+                                    decode_entry,      decode_call,       decode_reply,  decode_trace,
+                                    decode_inspect_in, decode_inspect_out};
 #define DECODER_COUNT ((int)(sizeof(decoders) / sizeof(decoders[0])))
 
 /* Decodes a copy of exactly this size; a refusal must leave the output as it was. */
@@ -116,7 +125,8 @@ static const struct wire_job a_job = {.timeout_ms = 30000,
                                       .code = TEXT("\"2 + 2\\u0000\""),
                                       .record = true,
                                       .input = TEXT("{\"a\": [1]}"),
-                                      .trace = TEXT("{\"clock\":[1]}")};
+                                      .trace = TEXT("{\"clock\":[1]}"),
+                                      .inspect = TEXT("job-1")};
 
 static const struct wire_result a_result = {.status = ISOQ_STATUS_OK,
                                             .result_type = ISOQ_TYPE_STRING,
@@ -143,6 +153,8 @@ static const struct wire_call a_call = {
 static const struct wire_reply a_reply = {.call = 3, .ok = true, .json = TEXT("[{\"name\":\"eu-west-1\"}]")};
 
 static const struct wire_text a_trace = TEXT("{}");
+
+static const struct wire_text a_message = TEXT("{\"id\":1,\"method\":\"Debugger.enable\"}");
 
 static const struct wire_dying a_death = {.status = ISOQ_STATUS_OOM, .why = TEXT("Reached heap limit")};
 
@@ -188,6 +200,8 @@ static bool make_example(int i, struct wire_buffer *buffer, decoder **decode) {
   case 6: *decode = decode_call; return wire_call_encode(buffer, 1, &a_call) == 0;
   case 7: *decode = decode_reply; return wire_reply_encode(buffer, 1, &a_reply) == 0;
   case 8: *decode = decode_trace; return wire_trace_encode(buffer, 1, a_trace) == 0;
+  case 9: *decode = decode_inspect_in; return wire_inspect_in_encode(buffer, 1, a_message) == 0;
+  case 10: *decode = decode_inspect_out; return wire_inspect_out_encode(buffer, 1, a_message) == 0;
   default: return false;
   }
   buffer->data = malloc(len);
@@ -216,7 +230,7 @@ START_TEST(an_unknown_type_is_refused) {
   for (int type = 0; type < 256; type++) {
     uint8_t bytes[WIRE_HEADER_SIZE] = {0};
     struct wire_header header = {.length = 77};
-    bool known = type >= WIRE_HELLO && type <= WIRE_TRACE;
+    bool known = type >= WIRE_HELLO && type <= WIRE_INSPECT_OUT;
 
     bytes[4] = (uint8_t)type;
     ck_assert_int_eq(wire_header_decode(bytes, &header), known ? 0 : -EBADMSG);
@@ -242,7 +256,7 @@ START_TEST(padding_that_is_not_zero_is_refused) {
 END_TEST
 
 START_TEST(a_length_over_the_types_maximum_is_refused) {
-  for (int type = WIRE_HELLO; type <= WIRE_TRACE; type++) {
+  for (int type = WIRE_HELLO; type <= WIRE_INSPECT_OUT; type++) {
     uint8_t bytes[WIRE_HEADER_SIZE];
     struct wire_header header = {.length = 77};
 
@@ -304,12 +318,13 @@ START_TEST(a_job_comes_back) {
   assert_text(got.code, a_job.code);
   assert_text(got.input, a_job.input);
   assert_text(got.trace, a_job.trace);
+  assert_text(got.inspect, a_job.inspect);
   wire_buffer_free(&buffer);
 }
 END_TEST
 
 START_TEST(a_jobs_flags_and_input_are_kept_apart) {
-  for (int flags = 0; flags < 64; flags++) {
+  for (int flags = 0; flags < 128; flags++) {
     struct wire_job job = {
         .capture_console = flags & 1, .code_is_json = flags & 2, .has_seed = flags & 4, .record = flags & 16};
     struct wire_buffer buffer = {0};
@@ -320,6 +335,7 @@ START_TEST(a_jobs_flags_and_input_are_kept_apart) {
     /* An empty input is not the same as none. */
     if (flags & 8) job.input = TEXT("");
     if (flags & 32) job.trace = TEXT("");
+    if (flags & 64) job.inspect = TEXT("");
     ck_assert_int_eq(wire_job_encode(&buffer, 1, &job), 0);
     payload = payload_of(&buffer, WIRE_JOB, 1, &len);
     ck_assert_int_eq(wire_job_decode(payload, len, &got), 0);
@@ -329,6 +345,7 @@ START_TEST(a_jobs_flags_and_input_are_kept_apart) {
     ck_assert_int_eq(got.record, job.record);
     ck_assert_int_eq(got.input.data != NULL, (flags & 8) != 0);
     ck_assert_int_eq(got.trace.data != NULL, (flags & 32) != 0);
+    ck_assert_int_eq(got.inspect.data != NULL, (flags & 64) != 0);
     ck_assert_uint_eq(got.code.len, 0);
     wire_buffer_free(&buffer);
   }
@@ -446,6 +463,31 @@ START_TEST(a_call_and_its_answer_come_back) {
   payload = payload_of(&buffer, WIRE_TRACE, 7, &len);
   ck_assert_int_eq(wire_trace_decode(payload, len, &trace), 0);
   assert_text(trace, a_trace);
+  wire_buffer_free(&buffer);
+}
+END_TEST
+
+START_TEST(a_debuggers_messages_come_back) {
+  struct wire_buffer buffer = {0};
+  struct wire_text got;
+  const uint8_t *payload;
+  size_t len;
+
+  ck_assert_int_eq(wire_inspect_in_encode(&buffer, 7, a_message), 0);
+  payload = payload_of(&buffer, WIRE_INSPECT_IN, 7, &len);
+  ck_assert_int_eq(wire_inspect_in_decode(payload, len, &got), 0);
+  assert_text(got, a_message);
+  wire_buffer_reset(&buffer, 0);
+  ck_assert_int_eq(wire_inspect_out_encode(&buffer, 7, a_message), 0);
+  payload = payload_of(&buffer, WIRE_INSPECT_OUT, 7, &len);
+  ck_assert_int_eq(wire_inspect_out_decode(payload, len, &got), 0);
+  assert_text(got, a_message);
+  wire_buffer_reset(&buffer, 0);
+  /* "The debugger has gone." */
+  ck_assert_int_eq(wire_inspect_in_encode(&buffer, 7, (struct wire_text){0}), 0);
+  payload = payload_of(&buffer, WIRE_INSPECT_IN, 7, &len);
+  ck_assert_int_eq(wire_inspect_in_decode(payload, len, &got), 0);
+  ck_assert_uint_eq(got.len, 0);
   wire_buffer_free(&buffer);
 }
 END_TEST
@@ -605,8 +647,8 @@ END_TEST
 START_TEST(unknown_flags_are_refused) {
   ck_assert_int_eq(decode_with_byte(0, HELLO_FLAGS_AT, 0), 0);
   ck_assert_int_eq(decode_with_byte(0, HELLO_FLAGS_AT, 2), -EBADMSG);
-  ck_assert_int_eq(decode_with_byte(1, JOB_FLAGS_AT, 32 + 8), 0);
-  ck_assert_int_eq(decode_with_byte(1, JOB_FLAGS_AT, 64 + 32 + 8), -EBADMSG);
+  ck_assert_int_eq(decode_with_byte(1, JOB_FLAGS_AT, 64 + 32 + 8), 0);
+  ck_assert_int_eq(decode_with_byte(1, JOB_FLAGS_AT, 128 + 64 + 32 + 8), -EBADMSG);
   ck_assert_int_eq(decode_with_byte(2, RESULT_FLAGS_AT, 1), 0);
   ck_assert_int_eq(decode_with_byte(2, RESULT_FLAGS_AT, 32 + 1), -EBADMSG);
 }
@@ -677,6 +719,15 @@ START_TEST(texts_over_their_limit_are_refused) {
   wire_buffer_reset(&buffer, 0);
   ck_assert_int_eq(wire_trace_encode(&buffer, 1, (struct wire_text){long_text, WIRE_TRACE_MAX + 1}),
                    -EMSGSIZE);
+  wire_buffer_reset(&buffer, 0);
+  ck_assert_int_eq(wire_inspect_in_encode(&buffer, 1, (struct wire_text){long_text, WIRE_INSPECT_MAX + 1}),
+                   -EMSGSIZE);
+  wire_buffer_reset(&buffer, 0);
+  ck_assert_int_eq(wire_inspect_out_encode(&buffer, 1, (struct wire_text){long_text, WIRE_INSPECT_MAX + 1}),
+                   -EMSGSIZE);
+  wire_buffer_reset(&buffer, 0);
+  struct wire_job job = {.inspect = {long_text, WIRE_INSPECT_NAME_MAX + 1}};
+  ck_assert_int_eq(wire_job_encode(&buffer, 1, &job), -EMSGSIZE);
   wire_buffer_free(&buffer);
 
   ck_assert_int_eq(wire_dying_encode(frame, &len, 1, &dying), 0);
@@ -791,6 +842,7 @@ static Suite *wire_suite(void) {
   tcase_add_test(good, every_status_and_type_comes_back);
   tcase_add_test(good, a_death_comes_back);
   tcase_add_test(good, a_call_and_its_answer_come_back);
+  tcase_add_test(good, a_debuggers_messages_come_back);
   tcase_add_test(good, console_entries_come_back_in_order);
   tcase_add_test(good, an_empty_batch_has_no_entries);
   tcase_add_test(good, frames_are_appended_one_after_the_other);

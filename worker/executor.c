@@ -34,13 +34,15 @@
 #include "worker/clock.h"
 #include "worker/inbox.h"
 #include "worker/log.h"
+#include "worker/replay.h"
 #include "worker/wire.h"
 
 #define MIB (UINT64_C(1) << 20)
 
 #define WATCH_INTERVAL_MS 50
-#define LINGER_MS 5000               /* SIGKILL to "it does not die" */
-#define PUMP_BYTES (4u << 20)        /* for one executor, before the others get their turn */
+#define LINGER_MS 5000        /* SIGKILL to "it does not die" */
+#define PUMP_BYTES (4u << 20) /* for one executor, before the others get their turn */
+#define INSPECT_DEADLINE_NS (INT64_C(86400) * 1000 * CLOCK_NS_PER_MS) /* for host functions */
 #define RESULT_SLACK_BYTES (4 * MIB) /* the error's texts: executor_main.c cuts each at 1 MiB */
 #define LAST_WORDS_SIZE 2048
 #define KEEP_BYTES (64u << 10)
@@ -67,10 +69,13 @@ struct executor {
   struct outcome outcome;
   struct job_result result; /* told by a RESULT, not delivered yet */
   bool has_result, cancelled;
-  bool retire; /* the RESULT asked for another process */
-  struct calls *calls; /* NULL: the job has called nothing so far */
+  bool retire;              /* the RESULT asked for another process */
+  struct calls *calls;      /* NULL: the job has called nothing so far */
+  struct result_text trace; /* of the job, as far as it came */
+  size_t trace_bytes;       /* that came; not all of them may be kept */
   int64_t job_started_ns, job_started_ms, job_cpu_ns;
 
+  char v8_version[65];
   int64_t spawned_ns, ready_ns;
   int64_t resident_at_ready, resident_max, resident_job_max; /* bytes */
   struct outcome_death death;
@@ -102,6 +107,10 @@ pid_t executor_pid(const struct executor *e) {
 
 const struct outcome_death *executor_death(const struct executor *e) {
   return &e->death;
+}
+
+const char *executor_v8_version(const struct executor *e) {
+  return e->v8_version;
 }
 
 static int64_t resident_bytes(const struct executor *e) {
@@ -140,9 +149,15 @@ static int64_t ms_to_ns(int64_t ms) {
   return ms * CLOCK_NS_PER_MS;
 }
 
+/* The job's own. Under a debugger there is none to speak of. */
+static int64_t job_deadline(const struct executor *e) {
+  return e->job_started_ns +
+         (e->options.inspect != NULL ? INSPECT_DEADLINE_NS : ms_to_ns(e->job->timeout_ms));
+}
+
 static int64_t busy_deadline(const struct executor *e, int64_t now) {
   int64_t grace = ms_to_ns(e->options.grace_ms);
-  int64_t at = e->job_started_ns + ms_to_ns(e->job->timeout_ms) + grace;
+  int64_t at = job_deadline(e) + grace;
 
   return e->cancelled && now + grace < at ? now + grace : at;
 }
@@ -166,7 +181,7 @@ static void executor_enter(struct executor *e, enum executor_state next) {
   switch (next) {
   case EXECUTOR_SPAWNING: arm_deadline(e, now + ms_to_ns(e->options.start_timeout_ms)); break;
   case EXECUTOR_BUSY:
-    arm_deadline(e, busy_deadline(e, now));
+    if (e->options.inspect == NULL || e->cancelled) arm_deadline(e, busy_deadline(e, now));
     if (before != EXECUTOR_BUSY) arm(e->watch, ms_to_ns(WATCH_INTERVAL_MS));
     break;
   case EXECUTOR_DRAINING:
@@ -227,9 +242,13 @@ void executor_retire(struct executor *e) {
   executor_kill(e, OUTCOME_END_RETIRED, "not needed any more");
 }
 
+/* What the running job had beside its outcome. */
 static void end_calls(struct executor *e) {
   calls_free(e->calls);
   e->calls = NULL;
+  free(e->trace.data);
+  e->trace = (struct result_text){0};
+  e->trace_bytes = 0;
 }
 
 struct job *executor_abandon(struct executor *e) {
@@ -257,11 +276,15 @@ void executor_cancel(struct executor *e) {
 
 #define BIT(type) (1u << (type))
 
+#define OF_A_JOB                                                                                             \
+  (BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING) | BIT(WIRE_CALL) | BIT(WIRE_TRACE) |               \
+   BIT(WIRE_INSPECT_OUT))
+
 /* Which messages each state permits; in BUSY and DRAINING only while the job has no verdict yet. */
 static const unsigned permitted[EXECUTOR_STATES] = {
     [EXECUTOR_SPAWNING] = BIT(WIRE_HELLO),
-    [EXECUTOR_BUSY] = BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING) | BIT(WIRE_CALL),
-    [EXECUTOR_DRAINING] = BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING) | BIT(WIRE_CALL),
+    [EXECUTOR_BUSY] = OF_A_JOB,
+    [EXECUTOR_DRAINING] = OF_A_JOB,
 };
 
 static const char *const state_names[] = {
@@ -282,6 +305,11 @@ static uint64_t longest(const struct executor *e, enum wire_type type) {
   return own < max ? own : max;
 }
 
+/* Of a job that is recorded; or of one that repeats a record, which tells its first difference. */
+static bool trace_was_asked_for(const struct job *job) {
+  return job->replay != NULL ? !job->replay->loose : job->record;
+}
+
 /* Looks at a header before its payload has come. */
 static bool executor_admits(struct executor *e, const struct wire_header *header) {
   const char *name = wire_type_name((int)header->type);
@@ -293,8 +321,12 @@ static bool executor_admits(struct executor *e, const struct wire_header *header
     executor_breach(e, "a %s message without a job", name);
   else if (e->state != EXECUTOR_SPAWNING && has_verdict(e))
     executor_breach(e, "a %s message after the end of the job", name);
+  else if (header->type == WIRE_INSPECT_OUT && e->options.inspect == NULL)
+    executor_breach(e, "an %s message of a job that is not inspected", name);
   else if (header->job != job)
     executor_breach(e, "a %s message for job number %u, not %u", name, header->job, job);
+  else if (header->type == WIRE_TRACE && !trace_was_asked_for(e->job))
+    executor_breach(e, "a TRACE message that nobody asked for");
   else if (header->length > longest(e, header->type))
     executor_breach(e, "a %s message of %u bytes; the limit is %llu", name, header->length,
                     (unsigned long long)longest(e, header->type));
@@ -324,7 +356,7 @@ static void warn_of_reduced_sandbox(const char *sandbox) {
 
 static void on_hello(struct executor *e, const uint8_t *payload, size_t len) {
   struct wire_hello hello;
-  char v8[65], sandbox[257];
+  char sandbox[257];
 
   if (wire_hello_decode(payload, len, &hello) < 0) {
     executor_breach(e, "a HELLO message that cannot be read");
@@ -339,12 +371,12 @@ static void on_hello(struct executor *e, const uint8_t *payload, size_t len) {
     executor_breach(e, "it is not locked down, and nobody asked for that");
     return;
   }
-  snprintf(v8, sizeof(v8), "%.*s", (int)hello.v8_version.len, hello.v8_version.data);
+  snprintf(e->v8_version, sizeof(e->v8_version), "%.*s", (int)hello.v8_version.len, hello.v8_version.data);
   snprintf(sandbox, sizeof(sandbox), "%.*s", (int)hello.sandbox.len, hello.sandbox.data);
   e->ready_ns = clock_monotonic_ns();
   e->resident_at_ready = e->resident_max = resident_bytes(e);
   forget_stderr(e);
-  log_event(LOG_LEVEL_DEBUG, "executor_ready", LOG_INT("pid", e->child.pid), LOG_TEXT("v8", v8),
+  log_event(LOG_LEVEL_DEBUG, "executor_ready", LOG_INT("pid", e->child.pid), LOG_TEXT("v8", e->v8_version),
             LOG_TEXT("sandbox", sandbox), LOG_MS("start_ms", clock_ms(e->ready_ns - e->spawned_ns)),
             LOG_INT("resident_mb", e->resident_at_ready / (int64_t)MIB));
   if (hello.locked_down) warn_of_reduced_sandbox(sandbox);
@@ -420,6 +452,38 @@ static void on_dying(struct executor *e, const uint8_t *payload, size_t len) {
   if (e->state == EXECUTOR_BUSY) executor_enter(e, EXECUTOR_DRAINING);
 }
 
+/* ---- the trace ---- */
+
+/* Words of printable ASCII (engine/trace.hh): nothing that a JSON string would have to escape. */
+static bool is_trace(struct wire_text text) {
+  for (size_t i = 0; i < text.len; i++)
+    if (text.data[i] < ' ' || text.data[i] > '~' || text.data[i] == '"' || text.data[i] == '\\') return false;
+  return true;
+}
+
+static uint64_t trace_bytes_kept(const struct executor *e) {
+  return e->job->replay != NULL ? WIRE_TRACE_MAX : e->job->record_max_bytes;
+}
+
+static void on_trace(struct executor *e, const uint8_t *payload, size_t len) {
+  struct wire_text text;
+
+  if (wire_trace_decode(payload, len, &text) < 0 || !is_trace(text)) {
+    executor_breach(e, "a TRACE message that cannot be read");
+    return;
+  }
+  e->trace_bytes += text.len;
+  if (e->trace_bytes > WIRE_TRACE_MAX) {
+    executor_breach(e, "a trace of more than %u bytes", WIRE_TRACE_MAX);
+    return;
+  }
+  if (e->trace_bytes > trace_bytes_kept(e)) return; /* no record could hold it */
+  if (result_text_append(&e->trace, text.data, text.len) < 0) {
+    executor_go_deaf(e);
+    executor_kill(e, OUTCOME_END_BROKER, "the worker has no memory for the job's trace");
+  }
+}
+
 /* ---- host functions ---- */
 
 static void executor_write(struct executor *e);
@@ -443,26 +507,55 @@ static void on_call(struct executor *e, const uint8_t *payload, size_t len) {
     executor_breach(e, "a CALL message that is malformed");
     return;
   }
-  if (e->options.bindings == NULL || e->job->functions == 0) {
+  if ((e->options.bindings == NULL && e->job->replay == NULL) || e->job->functions == 0) {
     executor_breach(e, "a CALL message of a job that has no host functions");
     return;
   }
   if (e->state != EXECUTOR_BUSY) return; /* it dies: nobody waits for the answer */
-  if (e->calls == NULL)
-    r = calls_new(e->options.bindings, e->job, e->job_started_ns + ms_to_ns(e->job->timeout_ms), on_answer, e,
-                  &e->calls);
+  if (e->calls == NULL) r = calls_new(e->options.bindings, e->job, job_deadline(e), on_answer, e, &e->calls);
   if (r == 0) r = calls_start(e->calls, &call);
-  if (r == -EPROTO)
+  if (r == -ECANCELED)
+    executor_cancel(e); /* the job's replay knows why */
+  else if (r == -EPROTO)
     executor_breach(e, "call number %u, out of order or above the limit of %u", call.call, e->job->max_calls);
   else if (r < 0)
     executor_kill(e, OUTCOME_END_BROKER, "the worker has no memory for a call of a host function");
 }
 
+/* ---- the debugger ---- */
+
+int executor_inspect(struct executor *e, const char *text, size_t len) {
+  int r;
+
+  if (e->state != EXECUTOR_BUSY || e->options.inspect == NULL) return -ENOENT;
+  if (len > WIRE_INSPECT_MAX) return -EMSGSIZE;
+  r = wire_inspect_in_encode(&e->outgoing, e->sequence, (struct wire_text){text, len});
+  if (r < 0)
+    executor_kill(e, OUTCOME_END_BROKER, "there is no memory for a message of the debugger");
+  else
+    executor_write(e);
+  return r;
+}
+
+static void on_inspect_out(struct executor *e, const uint8_t *payload, size_t len) {
+  struct wire_text message;
+
+  if (wire_inspect_out_decode(payload, len, &message) < 0)
+    executor_breach(e, "an INSPECT_OUT message that is malformed");
+  else
+    e->options.inspect->message(e->options.inspect->ctx, message.data, message.len);
+}
+
 /* Handles the frames that are whole. */
 static void executor_dispatch(struct executor *e) {
   static void (*const handlers[])(struct executor *, const uint8_t *, size_t) = {
-      [WIRE_HELLO] = on_hello, [WIRE_CONSOLE] = on_console, [WIRE_RESULT] = on_result,
-      [WIRE_DYING] = on_dying, [WIRE_CALL] = on_call,
+      [WIRE_HELLO] = on_hello,
+      [WIRE_CONSOLE] = on_console,
+      [WIRE_RESULT] = on_result,
+      [WIRE_DYING] = on_dying,
+      [WIRE_CALL] = on_call,
+      [WIRE_TRACE] = on_trace,
+      [WIRE_INSPECT_OUT] = on_inspect_out,
   };
   struct wire_header header;
   const uint8_t *payload;
@@ -506,6 +599,11 @@ static void measure_from_outside(const struct executor *e, struct job_result *re
 static void executor_deliver(struct executor *e, struct job_result *result) {
   struct job *job = e->job;
 
+  result->ran = true;
+  result->trace_left_out = e->trace_bytes > e->trace.len;
+  result->trace = e->trace;
+  e->trace = (struct result_text){0};
+  if (e->calls != NULL) calls_take_notes(e->calls, result);
   e->job = NULL;
   end_calls(e);
   outcome_clear(&e->outcome);
@@ -614,11 +712,13 @@ static void on_writable(evutil_socket_t fd, short what, void *ctx) {
 }
 
 static int encode_job(struct executor *e, const struct job *job) {
+  const struct replay *replay = job->replay;
+  bool inspected = e->options.inspect != NULL;
   const struct wire_job message = {
-      .timeout_ms = job->timeout_ms,
-      .cpu_ms = job->cpu_ms,
+      .timeout_ms = inspected ? 0 : job->timeout_ms,
+      .cpu_ms = inspected ? 0 : job->cpu_ms,
       .max_timers = e->options.max_timers,
-      .functions = e->options.bindings != NULL ? job->functions : 0,
+      .functions = e->options.bindings != NULL || replay != NULL ? job->functions : 0,
       .max_calls = job->max_calls,
       .max_heap_bytes = (uint64_t)job->memory_mb * MIB,
       .max_output_bytes = job->max_output_bytes,
@@ -629,6 +729,9 @@ static int encode_job(struct executor *e, const struct job *job) {
       .seed = job->seed,
       .code = {job->code.data, job->code.len},
       .input = {job->input.data, job->input.len},
+      .record = replay != NULL ? replay->loose : job->record,
+      .trace = {replay != NULL ? replay->trace : NULL, replay != NULL ? replay->trace_len : 0},
+      .inspect = {inspected ? job->id : NULL, inspected ? strlen(job->id) : 0},
   };
 
   return wire_job_encode(&e->outgoing, e->sequence + 1, &message);
@@ -659,6 +762,7 @@ int executor_run(struct executor *e, struct job *job) {
   outcome_begin(&e->outcome, job);
   executor_enter(e, EXECUTOR_BUSY);
   executor_write(e);
+  if (e->options.inspect != NULL) e->options.inspect->started(e->options.inspect->ctx, job);
   return 0;
 }
 
@@ -752,7 +856,8 @@ static void on_watch(evutil_socket_t fd, short what, void *ctx) {
         "after %.0f ms",
         megabytes(resident - e->resident_at_ready), e->job->memory_mb, e->options.memory_slack_mb,
         clock_ms(clock_monotonic_ns() - e->job_started_ns));
-  else if (e->job->cpu_ms > 0 && cpu >= 0 && e->job_cpu_ns >= 0 && cpu - e->job_cpu_ns > cpu_limit)
+  else if (e->options.inspect == NULL && e->job->cpu_ms > 0 && cpu >= 0 && e->job_cpu_ns >= 0 &&
+           cpu - e->job_cpu_ns > cpu_limit)
     executor_kill(
         e, OUTCOME_END_CPU_TIMEOUT,
         "cpu_timeout: %.0f ms of processor time used, over cpu_ms %u; the script did not stop within "

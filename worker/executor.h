@@ -44,13 +44,24 @@ struct executor_faults {
   void (*signal)(const struct spawn_child *child, int signal);
 };
 
+/* The debugger of every job that an executor is given. Called from the event loop, `started` from executor_run() too. */
+struct executor_inspect {
+  void *ctx;
+  /* The job waits for executor_inspect(). */
+  void (*started)(void *ctx, const struct job *job);
+  /* A message of the Chrome DevTools protocol, for the debugger. It was written by who may be a stranger. */
+  void (*message)(void *ctx, const char *text, size_t len);
+};
+
 struct executor_options {
   const char *path; /* borrowed, for executor_new() */
   bool unlocked;    /* one that is not locked down is accepted only then */
   uint32_t rewind_mb; /* it puts itself back as new after each job; memory_mb of most jobs. 0: a new isolate for each */
   uint32_t grace_ms, start_timeout_ms, memory_slack_mb, max_timers;
   uint64_t max_result_bytes;
-  struct bindings *bindings;            /* the host functions; borrowed; NULL: jobs have none */
+  struct bindings *bindings; /* the host functions; borrowed; NULL: jobs have none */
+  const struct executor_inspect
+      *inspect; /* borrowed; NULL: no job has a debugger. With one, there is no time limit */
   const struct executor_faults *faults; /* may be NULL */
 };
 
@@ -79,6 +90,10 @@ void executor_free(struct executor *executor);
 /* READY only. Takes the job on 0; -ENOMEM: it stays the caller's. */
 int executor_run(struct executor *executor, struct job *job);
 
+/* A message of the debugger, to the job that runs; empty: the debugger has gone. 0; -ENOENT: none runs that has a
+ * debugger; -EMSGSIZE: above WIRE_INSPECT_MAX; -ENOMEM. */
+int executor_inspect(struct executor *executor, const char *text, size_t len);
+
 /* BUSY: asks the executor to stop the job, and kills it after the grace. Otherwise nothing. */
 void executor_cancel(struct executor *executor);
 
@@ -90,8 +105,9 @@ struct job *executor_abandon(struct executor *executor);
 
 enum executor_state executor_state(const struct executor *executor);
 const struct job *executor_job(const struct executor *executor);
-uint32_t executor_jobs(const struct executor *executor);    /* given to it so far */
-int64_t executor_ready_ms(const struct executor *executor); /* since it got ready; -1: it never did */
+uint32_t executor_jobs(const struct executor *executor);          /* given to it so far */
+int64_t executor_ready_ms(const struct executor *executor);       /* since it got ready; -1: it never did */
+const char *executor_v8_version(const struct executor *executor); /* "" before it is ready */
 pid_t executor_pid(const struct executor *executor);
 
 /* Once DEAD: how, and (for one that never got ready) why in words. */

@@ -73,6 +73,7 @@ struct pool {
   struct executor_options executor_options;
   char path[SPAWN_PATH_SIZE];
   char worker[sizeof(((struct job_result *)0)->worker)];
+  char v8_version[65]; /* of the executor that got ready last */
 
   LIST_HEAD(, member) members;
   unsigned by_state[EXECUTOR_STATES]; /* members */
@@ -126,6 +127,10 @@ unsigned pool_free_slots(const struct pool *pool) {
 
 const char *pool_trouble(const struct pool *pool) {
   return pool->trouble[0] != '\0' ? pool->trouble : NULL;
+}
+
+const char *pool_v8_version(const struct pool *pool) {
+  return pool->v8_version;
 }
 
 const struct pool_counters *pool_counters(const struct pool *pool) {
@@ -278,8 +283,10 @@ static void pool_changed(struct pool *pool) {
 }
 
 static void member_ready(void *ctx) {
-  struct pool *pool = ((struct member *)ctx)->pool;
+  struct member *member = ctx;
+  struct pool *pool = member->pool;
 
+  snprintf(pool->v8_version, sizeof(pool->v8_version), "%s", executor_v8_version(member->executor));
   pool->trouble[0] = '\0';
   pool_changed(pool);
 }
@@ -488,6 +495,14 @@ int pool_cancel(struct pool *pool, const char *queue, const char *id) {
   return -ENOENT;
 }
 
+int pool_inspect(struct pool *pool, const char *text, size_t len) {
+  struct member *member;
+
+  LIST_FOREACH(member, &pool->members, entry)
+  if (executor_job(member->executor) != NULL) return executor_inspect(member->executor, text, len);
+  return -ENOENT;
+}
+
 /* ---- taking jobs back ---- */
 
 void pool_take_waiting(struct pool *pool, uint32_t waited_ms, void (*take)(void *ctx, struct job *job),
@@ -559,6 +574,7 @@ int pool_new(struct event_base *base, const struct pool_options *options,
       .memory_slack_mb = options->memory_slack_mb,
       .max_timers = options->max_timers,
       .bindings = options->bindings,
+      .inspect = options->inspect,
       .max_result_bytes = options->max_result_bytes,
       .faults = options->faults,
   };

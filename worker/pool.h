@@ -21,6 +21,7 @@
 
 struct event_base;
 struct executor_faults;
+struct executor_inspect;
 struct pool;
 
 struct pool_options {
@@ -35,6 +36,8 @@ struct pool_options {
   uint64_t max_result_bytes;
   uint32_t max_timers;
   struct bindings *bindings;            /* the host functions; borrowed; NULL: jobs have none */
+  const struct executor_inspect
+      *inspect; /* a debugger of every job (executor.h); borrowed; NULL: there is none */
   bool unlocked;                        /* the operator asked by name for executors without a sandbox */
   uint32_t rewind_mb;                   /* see executor.h */
   const char *worker;                   /* name for results; "" in isoq run */
@@ -81,6 +84,9 @@ int pool_submit(struct pool *pool, struct job *job);
 /* Stops one job, waiting or running, by queue (NULL: any) and id; its outcome is `cancelled`. 0 or -ENOENT. */
 int pool_cancel(struct pool *pool, const char *queue, const char *id);
 
+/* A message of the debugger, to the job that runs; of several, to any. As executor_inspect(). */
+int pool_inspect(struct pool *pool, const char *text, size_t len);
+
 unsigned pool_free_slots(const struct pool *pool);
 size_t pool_executors(const struct pool *pool); /* ready or busy, spare ones too */
 size_t pool_busy(const struct pool *pool);      /* jobs started and without an outcome */
@@ -105,6 +111,9 @@ void pool_take_back(struct pool *pool, void (*take)(void *ctx, struct job *job),
 /* When the pool cannot start executors at all: why, else NULL. (Bad path, sandbox refused: for log and
  * health.) */
 const char *pool_trouble(const struct pool *pool);
+
+/* "13.6.233.17-node.28": of its executors; "" before one was ready. */
+const char *pool_v8_version(const struct pool *pool);
 
 const struct pool_counters *pool_counters(const struct pool *pool);
 

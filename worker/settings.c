@@ -66,6 +66,8 @@ void settings_job_limits(const struct config *config, struct job_limits *out) {
       .function_count = FUNCTION_COUNT,
       .functions_allowed = functions_of(&config->bindings, &unknown),
       .max_calls = (uint32_t)config->max_calls,
+      .record = config->record,
+      .record_max_bytes = config->record_max_bytes,
       .max_code_bytes = config->max_code_bytes,
       .max_input_bytes = config->max_input_bytes,
       .max_payload_bytes = config->max_payload_bytes,

@@ -130,15 +130,6 @@ static void child_close_the_rest(void) {
     fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
-/* When the machine runs out of memory, an executor is to go before its broker. Best effort. */
-static void child_volunteer_for_oom(void) {
-  int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-  if (fd < 0) return;
-  if (write(fd, "500", 3) < 0) errno = 0;
-  close(fd);
-}
-
 static int child_place_descriptors(struct plan *plan) {
   int null;
 
@@ -162,7 +153,6 @@ static _Noreturn void child_run(struct plan *plan) {
   int r;
 
   child_reset_signals();
-  child_volunteer_for_oom();
   r = child_place_descriptors(plan);
   if (r < 0) child_fail(plan, STEP_DESCRIPTORS, -r);
   if (setsid() < 0) child_fail(plan, STEP_SESSION, errno);
@@ -253,6 +243,19 @@ static int open_channels(struct spawn_child *child, int sockets[2], int report[2
   return 0;
 }
 
+/* When the machine runs out of memory, an executor is to go before its broker. Best effort, and from here:
+ * before exec the child is as undumpable as the broker, so that its files in /proc are not its own. */
+static void volunteer_for_oom(pid_t pid) {
+  char path[64];
+  int fd;
+
+  snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
+  fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  if (write(fd, "500", 3) < 0) errno = 0;
+  close(fd);
+}
+
 /* Ends a child that got no further than its own set-up. */
 static void put_down(struct spawn_child *child) {
   if (child->pidfd >= 0)
@@ -302,6 +305,7 @@ int spawn_start(const char *path, bool unlocked, uint32_t rewind_mb, struct spaw
     put_down(&child);
     goto out;
   }
+  volunteer_for_oom(child.pid);
   snprintf(statm, sizeof(statm), "/proc/%d/statm", (int)child.pid);
   child.statm_fd = open(statm, O_RDONLY | O_CLOEXEC);
   *out = child;

@@ -45,7 +45,8 @@ enum {
   JOB_HAS_INPUT = 8,
   JOB_RECORD = 16,
   JOB_HAS_TRACE = 32,
-  JOB_FLAGS = 63
+  JOB_INSPECT = 64,
+  JOB_FLAGS = 127
 };
 enum {
   RESULT_HAS_RESULT = 1,
@@ -301,11 +302,13 @@ int wire_hello_decode(const uint8_t *payload, size_t len, struct wire_hello *out
 
 int wire_job_encode(struct wire_buffer *buffer, uint32_t job, const struct wire_job *message) {
   bool has_input = message->input.data != NULL, has_trace = message->trace.data != NULL;
+  bool inspect = message->inspect.data != NULL;
   uint64_t size = JOB_FIXED + text_size(message->code) + (has_input ? text_size(message->input) : 0) +
-                  (has_trace ? text_size(message->trace) : 0);
+                  (has_trace ? text_size(message->trace) : 0) + (inspect ? text_size(message->inspect) : 0);
   uint8_t *at;
   int r;
 
+  if (message->inspect.len > WIRE_INSPECT_NAME_MAX) return buffer_refuse(buffer);
   r = frame_begin(buffer, WIRE_JOB, size, job, &at);
   if (r < 0) return r;
   at = put_u32(at, message->timeout_ms);
@@ -320,10 +323,12 @@ int wire_job_encode(struct wire_buffer *buffer, uint32_t job, const struct wire_
   at = put_u8(at, (message->capture_console ? JOB_CAPTURE_CONSOLE : 0u) |
                       (message->code_is_json ? JOB_CODE_IS_JSON : 0u) |
                       (message->has_seed ? JOB_HAS_SEED : 0u) | (has_input ? JOB_HAS_INPUT : 0u) |
-                      (message->record ? JOB_RECORD : 0u) | (has_trace ? JOB_HAS_TRACE : 0u));
+                      (message->record ? JOB_RECORD : 0u) | (has_trace ? JOB_HAS_TRACE : 0u) |
+                      (inspect ? JOB_INSPECT : 0u));
   at = put_text(at, message->code);
   if (has_input) at = put_text(at, message->input);
-  if (has_trace) put_text(at, message->trace);
+  if (has_trace) at = put_text(at, message->trace);
+  if (inspect) put_text(at, message->inspect);
   return 0;
 }
 
@@ -349,6 +354,7 @@ int wire_job_decode(const uint8_t *payload, size_t len, struct wire_job *out) {
   job.record = flags & JOB_RECORD;
   if (flags & JOB_HAS_INPUT) job.input = take_text(&cursor, SIZE_MAX);
   if (flags & JOB_HAS_TRACE) job.trace = take_text(&cursor, WIRE_TRACE_MAX);
+  if (flags & JOB_INSPECT) job.inspect = take_text(&cursor, WIRE_INSPECT_NAME_MAX);
   if (!cursor_is_done(&cursor)) return -EBADMSG;
   *out = job;
   return 0;
@@ -527,23 +533,53 @@ int wire_reply_decode(const uint8_t *payload, size_t len, struct wire_reply *out
   return 0;
 }
 
-/* ---- TRACE ---- */
+/* ---- payloads of one text: TRACE, INSPECT_IN, INSPECT_OUT ---- */
 
-int wire_trace_encode(struct wire_buffer *buffer, uint32_t job, struct wire_text trace) {
+static int text_encode(struct wire_buffer *buffer, enum wire_type type, uint32_t job, struct wire_text text,
+                       size_t max) {
   uint8_t *at;
   int r;
 
-  if (trace.len > WIRE_TRACE_MAX) return buffer_refuse(buffer);
-  r = frame_begin(buffer, WIRE_TRACE, text_size(trace), job, &at);
-  if (r == 0) put_text(at, trace);
+  if (text.len > max) return buffer_refuse(buffer);
+  r = frame_begin(buffer, type, text_size(text), job, &at);
+  if (r == 0) put_text(at, text);
   return r;
 }
 
-int wire_trace_decode(const uint8_t *payload, size_t len, struct wire_text *out) {
+static int text_decode(const uint8_t *payload, size_t len, size_t max, struct wire_text *out) {
   struct cursor cursor = {.at = payload, .left = len};
-  struct wire_text trace = take_text(&cursor, WIRE_TRACE_MAX);
+  struct wire_text text = take_text(&cursor, max);
 
   if (!cursor_is_done(&cursor)) return -EBADMSG;
-  *out = trace;
+  *out = text;
   return 0;
+}
+
+int wire_trace_encode(struct wire_buffer *buffer, uint32_t job, struct wire_text trace) {
+  return text_encode(buffer, WIRE_TRACE, job, trace, WIRE_TRACE_MAX);
+}
+
+void wire_trace_head_encode(uint8_t out[WIRE_TRACE_HEAD_SIZE], uint32_t job, uint32_t text_len) {
+  wire_header_encode(out, WIRE_TRACE, text_len + 4, job);
+  put_u32(out + WIRE_HEADER_SIZE, text_len);
+}
+
+int wire_trace_decode(const uint8_t *payload, size_t len, struct wire_text *out) {
+  return text_decode(payload, len, WIRE_TRACE_MAX, out);
+}
+
+int wire_inspect_in_encode(struct wire_buffer *buffer, uint32_t job, struct wire_text message) {
+  return text_encode(buffer, WIRE_INSPECT_IN, job, message, WIRE_INSPECT_MAX);
+}
+
+int wire_inspect_in_decode(const uint8_t *payload, size_t len, struct wire_text *out) {
+  return text_decode(payload, len, WIRE_INSPECT_MAX, out);
+}
+
+int wire_inspect_out_encode(struct wire_buffer *buffer, uint32_t job, struct wire_text message) {
+  return text_encode(buffer, WIRE_INSPECT_OUT, job, message, WIRE_INSPECT_MAX);
+}
+
+int wire_inspect_out_decode(const uint8_t *payload, size_t len, struct wire_text *out) {
+  return text_decode(payload, len, WIRE_INSPECT_MAX, out);
 }

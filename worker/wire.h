@@ -19,7 +19,10 @@
  *     DYING    executor → broker   BUSY: V8 gives up; the process ends next
  *     CALL     executor → broker   BUSY: the script called a host function
  *     REPLY    broker → executor   the answer to one CALL; where its job is over already, nobody reads it
- *     TRACE    executor → broker   BUSY, at most once, before RESULT, where the JOB asked for it
+ *     TRACE    executor → broker   BUSY, in pieces, before RESULT, where the JOB asked for it; in a strict replay,
+ *                                  the first difference, where there was one
+ *     INSPECT_IN   broker → executor   while a job runs that is inspected: a message of the debugger
+ *     INSPECT_OUT  executor → broker   BUSY, of a job that is inspected: a message to the debugger
  *
  * Cancelling a job is SIGUSR1, not a frame: the executor reads only while the script waits. The signal's
  * value is the job's sequence number (sigqueue), so that it cannot hit another job.
@@ -38,6 +41,8 @@
 #define WIRE_CALL_NAME_MAX 64u
 #define WIRE_CALL_ARGS_MAX (64u << 10)
 #define WIRE_TRACE_MAX (8u << 20)
+#define WIRE_INSPECT_MAX (32u << 20)
+#define WIRE_INSPECT_NAME_MAX 128u
 
 /* Payload maxima in bytes, per type. Text fields are capped by the configuration's maxima as well. */
 #define WIRE_FRAME_LIST(X)                                                                                   \
@@ -48,7 +53,9 @@
   X(DYING, 5, 1024)                                                                                          \
   X(CALL, 6, (64u << 10) + 128)                                                                              \
   X(REPLY, 7, 34u << 20) /* the largest answer that may be configured */                                     \
-  X(TRACE, 8, WIRE_TRACE_MAX + 4)
+  X(TRACE, 8, WIRE_TRACE_MAX + 4)                                                                            \
+  X(INSPECT_IN, 9, WIRE_INSPECT_MAX + 4)                                                                     \
+  X(INSPECT_OUT, 10, WIRE_INSPECT_MAX + 4)
 
 enum wire_type {
 #define X(name, number, max) WIRE_##name = number,
@@ -115,6 +122,8 @@ struct wire_job {
   struct wire_text code;
   struct wire_text input; /* data NULL: no input */
   struct wire_text trace; /* of an earlier run, which this one is to repeat; data NULL: it is no replay */
+  /* The job's name for the debugger that it waits for, ≤ WIRE_INSPECT_NAME_MAX; data NULL: it is not inspected */
+  struct wire_text inspect;
 };
 int wire_job_encode(struct wire_buffer *buffer, uint32_t job, const struct wire_job *message);
 int wire_job_decode(const uint8_t *payload, size_t len, struct wire_job *out);
@@ -178,6 +187,18 @@ int wire_reply_decode(const uint8_t *payload, size_t len, struct wire_reply *out
 
 /* What a run read from clock and timers (engine.h): text of the engine's, opaque to the broker. */
 int wire_trace_encode(struct wire_buffer *buffer, uint32_t job, struct wire_text trace);
+/* The frame's part before the text, by itself: no malloc. */
+#define WIRE_TRACE_HEAD_SIZE (WIRE_HEADER_SIZE + 4)
+void wire_trace_head_encode(uint8_t out[WIRE_TRACE_HEAD_SIZE], uint32_t job, uint32_t text_len);
 int wire_trace_decode(const uint8_t *payload, size_t len, struct wire_text *out);
+
+/*
+ * One message of the Chrome DevTools protocol, ≤ WIRE_INSPECT_MAX; opaque to the broker. To the executor, an empty one
+ * says that the debugger has gone.
+ */
+int wire_inspect_in_encode(struct wire_buffer *buffer, uint32_t job, struct wire_text message);
+int wire_inspect_in_decode(const uint8_t *payload, size_t len, struct wire_text *out);
+int wire_inspect_out_encode(struct wire_buffer *buffer, uint32_t job, struct wire_text message);
+int wire_inspect_out_decode(const uint8_t *payload, size_t len, struct wire_text *out);
 
 #endif

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/queue.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@
 #include "bindings/bindings.h"
 #include "config/config.h"
 #include "queue/queue.h"
+#include "queue/record.h"
 #include "queue/redis_url.h"
 #include "worker/clock.h"
 #include "worker/log.h"
@@ -197,6 +199,35 @@ static struct errand *errand_new(struct worker *w, const struct job *job) {
   return errand;
 }
 
+/* Whether this job, with this result, leaves a record. */
+static bool is_recorded(const struct worker *w, const struct job *job, const struct job_result *result) {
+  return job->record && result->ran &&
+         (result->status != ISOQ_STATUS_OK || strcmp(w->config->record_on, "failure") != 0);
+}
+
+/* Publishes, with a record where there is to be one. */
+static int worker_settle(struct worker *w, const struct job *job, const struct job_result *result,
+                         const char *json, size_t len, const char *dead_reason, struct errand *errand) {
+  const struct record_setting setting = {.isoq_version = ISOQ_VERSION,
+                                         .v8_version = pool_v8_version(w->pool),
+                                         .functions = w->limits.functions,
+                                         .function_count = w->limits.function_count,
+                                         .max_result_bytes = (uint64_t)w->config->max_result_bytes,
+                                         .max_timers = (uint32_t)w->config->max_timers};
+  struct queue_record record = {.ttl_s = (uint32_t)w->config->record_ttl_s};
+  bool recorded = is_recorded(w, job, result);
+  char *text = NULL;
+  int r = 0;
+
+  if (recorded) r = record_make(job, result, json, len, &setting, clock_real_ms(), &text, &record.len);
+  record.text = text;
+  if (r == 0)
+    r = queue_settle(w->queue, job, json, len, isoq_status_name(result->status), dead_reason,
+                     recorded ? &record : NULL, on_settled, errand);
+  free(text);
+  return r;
+}
+
 /* Takes the job. */
 static void worker_publish(struct worker *w, struct job *job, const struct job_result *result,
                            const char *dead_reason) {
@@ -208,8 +239,7 @@ static void worker_publish(struct worker *w, struct job *job, const struct job_r
             LOG_TEXT("status", isoq_status_name(result->status)), LOG_MS("queued_ms", result->queued_ms),
             LOG_MS("run_ms", result->execution_time_ms), LOG_INT("attempt", job->attempt));
   if (errand == NULL || job_result_to_json(result, job, &json, &len) < 0 ||
-      queue_settle(w->queue, job, json, len, isoq_status_name(result->status), dead_reason, on_settled,
-                   errand) < 0) {
+      worker_settle(w, job, result, json, len, dead_reason, errand) < 0) {
     errand_free(errand);
     worker_give_up(w, "publishing a result");
   }
@@ -306,6 +336,20 @@ static void worker_refuse(struct worker *w, struct job *job) {
   job_result_free(&result);
 }
 
+/* A job that is recorded has a seed, so that Math.random gives the same values again; and a name. */
+static void worker_prepare_record(struct job *job) {
+  uint64_t seed;
+
+  job->record = job->record && job->id[0] != '\0';
+  if (!job->record || job->has_seed) return;
+  if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed)) {
+    job->record = false; /* no values that could be had again */
+    return;
+  }
+  job->seed = seed >> 11; /* 53 bits: a JSON number */
+  job->has_seed = true;
+}
+
 static void on_claimed(void *ctx, const char *queue, const char *payload, size_t len) {
   struct worker *w = ctx;
   struct job *job;
@@ -315,6 +359,7 @@ static void on_claimed(void *ctx, const char *queue, const char *payload, size_t
     return;
   }
   job->claimed_at_ms = clock_real_ms();
+  worker_prepare_record(job);
   if (w->phase != PHASE_SERVING)
     worker_give_back(w, job); /* it was on its way when the drain began */
   else if (job->error != NULL)
@@ -582,12 +627,16 @@ static int worker_make_parts(struct worker *w) {
 
   settings_pool(w->config, &pool_options);
   settings_bindings(w->config, &bindings_options);
+  bindings_options.warm_up = true;
   pool_options.worker = w->name;
   w->executors = pool_options.executors;
   log_start(w);
   if (w->limits.functions_allowed != 0 &&
       bindings_new(w->base, &bindings_options, &w->bindings, error, sizeof(error)) < 0)
     return refuse_to_start(error);
+  /* It holds credentials: no core of it, and no other process of its user reads its memory. What it starts has a flag
+   * of its own from exec on. */
+  if (w->bindings != NULL) prctl(PR_SET_DUMPABLE, 0);
   pool_options.bindings = w->bindings;
   if (pool_new(w->base, &pool_options, &pool_callbacks, &w->pool, error, sizeof(error)) < 0)
     return refuse_to_start(error);

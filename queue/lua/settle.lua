@@ -1,7 +1,7 @@
 -- Ends a claim: publishes its result, once.
--- KEYS: claimed:<worker>, stats, dead, submitted [, done:<id>] [, the reply key]
+-- KEYS: claimed:<worker>, stats, dead, submitted [, done:<id> [, record:<id>]] [, the reply key]
 -- ARGV: payload, token of this claim, status, TTL in ms, result, dead letter or '', most dead letters,
---       '1' if done:<id> is given, '1' if the reply key is, the id or ''
+--       '1' if done:<id> is given, '1' if the reply key is, the id or '' [, replay record, its TTL in ms]
 -- Returns {'settled'}, {'already'} (by this very claim: its answer was lost), {'fenced'}, {'duplicate'}, or
 -- {'reply', type}: the reply key cannot take the result, and nothing was written.
 -- Writes are not rolled back, so whatever could fail is asked before the first one. LREM is that first one, which
@@ -10,6 +10,7 @@ local claimed, stats, dead, submitted = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local payload, token, status, ttl_ms, result, letter = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local done = ARGV[8] == '1' and KEYS[5]
 local reply = ARGV[9] == '1' and KEYS[#KEYS]
+local record = ARGV[11] and KEYS[6]
 
 local function type_of(key)
   return redis.call('TYPE', key).ok
@@ -43,6 +44,9 @@ if done and done_type ~= 'none' then
 end
 if done then
   redis.call('SET', done, token, 'PX', ttl_ms)
+end
+if record then
+  redis.call('SET', record, ARGV[11], 'PX', ARGV[12])
 end
 if reply then
   redis.call('LPUSH', reply, result)

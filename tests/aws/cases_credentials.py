@@ -211,7 +211,7 @@ def credentials_imds_throttled_or_slow(s):
 def credentials_imds_garbage(s):
     environment = s.bare_environment(AWS_EC2_METADATA_DISABLED=None, AWS_EC2_METADATA_SERVICE_ENDPOINT=s.fake.url)
     for operation in ('GetToken', 'GetRoleName', 'GetCredentials'):
-        for do in ('garbage', 'empty', {'kind': 'huge', 'bytes': 50 << 20}, {'kind': 'deep', 'depth': 500000},
+        for do in ('garbage', 'empty', {'kind': 'huge', 'bytes': 5 << 20}, {'kind': 'deep', 'depth': 500000},
                    {'kind': 'body', 'text': '{"Code": "Success"}'}, {'kind': 'body', 'text': 'a\r\nHost: x'}):
             s.fake.no_faults()
             s.fake.fault(do, operation=operation)

@@ -2,11 +2,12 @@
 import json
 import os
 import re
+import socket
 import subprocess
 
 import data
 import rig as rigs
-from setting import PREFIX, case, requests, resource_objects, same, true, Skip
+from setting import PREFIX, case, holds, requests, resource_objects, same, true, Skip
 
 TRAIL = data.TRAIL_START_S * 1000
 REGIONS = 'account.ListRegions'
@@ -16,15 +17,67 @@ ISSUE_SCRIPT = ("const instances = await queryResources('AWS::EC2::Instance', 'a
 
 @case
 def issue_line_4(s):
-    """The script word for word. "acct" is no account number: AWS refuses a role there, so the worker must know better."""
+    """The script word for word. "acct" is the name of an account in the organization, here the caller's own."""
     s.fake.config(resources=7)
     s.start_worker()
     s.redis('LPUSH', PREFIX + 'jobs', json.dumps({'id': 'line4', 'code': ISSUE_SCRIPT}))
     result = s.result('line4')
     same('status', (result['status'], result['error'], result['result_type']), ('ok', None, 'string'))
-    found = json.loads(result['result'])
-    same('type', {(one['type'], one['region']) for one in found}, {('AWS::EC2::Instance', 'us-east-1')})
-    same('count', len(found), 7)
+    same('resources', json.loads(result['result']), resource_objects(data.OWN_ACCOUNT, 'us-east-1', 7))
+    same('roles', s.fake.counters()['operations'].get('sts.AssumeRole', {}).get('requests', 0), 0)
+
+
+@case
+def issue_line_4_without_an_organization(s):
+    """Nobody can say whose name it is, and no role is set: only the own account can be meant."""
+    s.fake.config(resources=7)
+    for organization in ('denied', 'none'):
+        s.fake.config(organization=organization)
+        s.start_worker(aws_assume_role='')
+        s.redis('LPUSH', PREFIX + 'jobs', json.dumps({'id': 'line4-' + organization, 'code': ISSUE_SCRIPT}))
+        result = s.result('line4-' + organization)
+        same('status', (result['status'], result['error']), ('ok', None))
+        same('resources', json.loads(result['result']), resource_objects(data.OWN_ACCOUNT, 'us-east-1', 7))
+        s.worker.kill()
+
+
+@case
+def issue_line_4_where_nothing_else_answers(s):
+    """Only Cloud Control is there: Organizations cannot be reached, or speaks something else; nor can STS."""
+    s.fake.config(resources=7)
+    with socket.socket() as closed:
+        closed.bind(('127.0.0.1', 0))  # and not listening
+        nowhere = f'http://127.0.0.1:{closed.getsockname()[1]}'
+        found = s.value(ISSUE_SCRIPT, aws_assume_role='', environment=s.environment(
+            AWS_ENDPOINT_URL_ORGANIZATIONS=nowhere, AWS_ENDPOINT_URL_STS=nowhere))
+    wanted = [{**one, 'accountId': 'acct'} for one in resource_objects(data.OWN_ACCOUNT, 'us-east-1', 7)]
+    same('its number is not known', json.loads(found) if isinstance(found, str) else found, wanted)
+    s.fake.fault('garbage', operation='ListAccounts')
+    found = s.value(ISSUE_SCRIPT, aws_assume_role='')
+    same('resources', found, resource_objects(data.OWN_ACCOUNT, 'us-east-1', 7))
+
+
+@case
+def an_account_by_its_name(s):
+    s.fake.config(accounts=45, resources=2)
+    name = data.account(44)['Name']
+    found = s.value(f"const name = {json.dumps(name)}; const r = [await queryResources('AWS::EC2::Instance', name), "
+                    "(await listRegions(name)).length]; r")
+    same('found', found, [resource_objects(data.account(44)['Id'], 'us-east-1', 2), 12])
+    same('looked up once, page by page', requests(s, 'organizations.ListAccounts'), 3)
+    error = s.rejection("queryResources('AWS::EC2::Instance', 'ACCT')")
+    same('name', error['name'], 'TypeError')
+    holds('message', error['message'], 'no account is named "ACCT"', '12 digits')
+
+
+@case
+def a_name_that_cannot_be_looked_up_is_no_account(s):
+    """With a role for other accounts, it could be any of them."""
+    s.fake.config(organization='denied')
+    error = s.rejection("queryResources('AWS::EC2::Instance', 'acct')")
+    same('name', error['name'], 'AccessDeniedException')
+    holds('message', error['message'], '"acct"', 'could not be looked up', '12 digits')
+    same('requests', s.fake.count('total/requests'), 1)
 
 
 @case
@@ -106,7 +159,7 @@ def unanswered_calls_do_not_hold_a_job(s):
     """A call that nobody awaits is no reason to wait: the result comes, as with any other promise."""
     s.start_worker()
     s.fake.fault('hang', operation='ListRegions')
-    s.submit('left', 'listRegions(); 42', timeout_ms=20000)
+    s.submit('left', 'listRegions(); 42', timeout_ms=2000)
     result = s.result('left')
     true(f'{result}', result['status'] in ('ok', 'timeout'))
     s.fake.wait(f'operations/{REGIONS}/aborted', at_least=1)

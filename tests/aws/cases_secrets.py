@@ -36,11 +36,9 @@ def secrets_of(s):
 
 def search(s, where, content):
     for what, secret in secrets_of(s).items():
-        at = content.find(secret)
-        true(f'{where}: the {what} at byte {at}', at < 0)
-        # Half of one would be enough to notice, and less than all of it may be left in reused memory.
+        # Half of one is enough to notice, and less than all of it may be left in reused memory.
         at = content.find(secret[:len(secret) // 2])
-        true(f'{where}: half of the {what} at byte {at}', at < 0)
+        true(f'{where}: the {what}, or its first half, at byte {at}', at < 0)
 
 
 def environment_with_secrets(s):
@@ -110,8 +108,11 @@ def secrets_never_leak(s):
     # The search itself can find: the script's own text is there.
     true('the search finds nothing at all', any(b'listRegions(); r.length' in content for pid in children
                                                 for _, content in resident_memory(pid)))
+    s.fake.no_faults()  # else the next page hangs too
     s.fake.release()
-    search(s, 'result', json.dumps(s.result('waiting')).encode())
+    waited = s.result('waiting')
+    same('the one that waited', waited['result'], '12')
+    search(s, 'result', json.dumps(waited).encode())
     for key in s.redis.keys():
         search(s, f'Redis: {key}', s.redis('DUMP', key))
     s.worker.send_signal(signal.SIGTERM)
@@ -222,9 +223,12 @@ def job_cannot_read_environment_files_or_metadata(s):
     # Arguments that look like addresses stay arguments.
     for call in ("queryResources('AWS::EC2::Instance', undefined, '169.254.169.254/')",
                  "queryCloudWatchLogEvents({logGroupName: '/app/web', region: 'x@127.0.0.1:1'})",
-                 "queryResources({resourceType: 'AWS::EC2::Instance', accountId: '1@evil'})"):
+                 "queryResources({resourceType: 'AWS::EC2::Instance', accountId: 'arn:aws:iam::1@evil:role/x'})"):
         same(call, s.rejection(call, environment=environment)['name'], 'TypeError')
     same('requests', s.fake.count('total/requests'), 0)
+    call = "queryResources({resourceType: 'AWS::EC2::Instance', accountId: '../1@evil/'})"  # may be a name, and is compared
+    same(call, s.rejection(call, environment=environment)['name'], 'TypeError')
+    same('requests', s.fake.count('total/requests'), requests(s, 'organizations.ListAccounts'))
 
 
 @case

@@ -142,6 +142,7 @@ class Faults:
         return self.ask_redis(when, 'SCRIPT FLUSH', 'SCRIPT', 'FLUSH')
 
     def fault_kill_clients(self, when, _):
+        self.ask_redis(when, 'CLIENT KILL', 'CLIENT', 'KILL', 'TYPE', 'pubsub')
         return self.ask_redis(when, 'CLIENT KILL', 'CLIENT', 'KILL', 'TYPE', 'normal')
 
     # ---- the network

@@ -28,7 +28,8 @@ GROWTH_MAX_KB = 512
 REPLY_TTL_S = 3600
 PATIENCE_S = 120           # without any progress
 SETTINGS = {'executors': EXECUTORS, 'reply_ttl_s': REPLY_TTL_S, 'log_level': 'warn'}
-KEYS_THAT_STAY = re.compile(r'isoq:\{default\}:(reply|done):g\d+$')
+RECORD_TTL_S = 86400  # the default of record_ttl_s
+KEYS_THAT_STAY = re.compile(r'isoq:\{default\}:(reply|done|record):g\d+$')
 
 
 def payload(number):
@@ -75,17 +76,20 @@ def check_results(redis, jobs):
 
 def check_keys(redis, jobs):
     """And says what there is."""
-    wrong, kinds, ttls = [], Counter(), []
+    wrong, kinds, ttls, record_ttls = [], Counter(), [], []
     for keys in batches(redis.keys()):
         for key, ttl in zip(keys, redis.many([('TTL', key) for key in keys])):
             match = KEYS_THAT_STAY.match(key)
             kinds[f'{match.group(1)}:*' if match else key.removeprefix(PREFIX)] += 1
             if match:
-                ttls.append(ttl)
+                (record_ttls if match.group(1) == 'record' else ttls).append(ttl)
             elif key != PREFIX + 'stats':
                 wrong.append(f'left in Redis: {key}, a {redis("TYPE", key)}')
-    if kinds['reply:*'] != jobs or kinds['done:*'] != jobs:
-        wrong.append(f'{kinds["reply:*"]} replies and {kinds["done:*"]} done keys of {jobs} jobs')
+    if {kinds['reply:*'], kinds['done:*'], kinds['record:*']} != {jobs}:
+        wrong.append(f'{kinds["reply:*"]} replies, {kinds["done:*"]} done keys and {kinds["record:*"]} records '
+                     f'of {jobs} jobs')
+    if not 0 < min(record_ttls) <= max(record_ttls) <= RECORD_TTL_S:
+        wrong.append(f'TTLs of records from {min(record_ttls)} to {max(record_ttls)} s, not 1 to {RECORD_TTL_S}')
     if not 0 < min(ttls) <= max(ttls) <= REPLY_TTL_S:
         wrong.append(f'TTLs from {min(ttls)} to {max(ttls)} s, not 1 to {REPLY_TTL_S}')
     print(f'keys: {dict(sorted(kinds.items()))}; TTLs from {min(ttls)} to {max(ttls)} s; stats: {redis.stats()}',

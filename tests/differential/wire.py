@@ -13,8 +13,9 @@ import struct
 import time
 
 HEADER = struct.Struct('<IB3xI')
-HELLO, JOB, CONSOLE, RESULT, DYING = 1, 2, 3, 4, 5
-MAXIMA = {HELLO: 512, JOB: 48 << 20, CONSOLE: 17 << 20, RESULT: 80 << 20, DYING: 1024}
+HELLO, JOB, CONSOLE, RESULT, DYING, INSPECT_IN, INSPECT_OUT = 1, 2, 3, 4, 5, 9, 10
+MAXIMA = {HELLO: 512, JOB: 64 << 20, CONSOLE: 17 << 20, RESULT: 80 << 20, DYING: 1024,
+          INSPECT_IN: (32 << 20) + 4, INSPECT_OUT: (32 << 20) + 4}
 PROTOCOL_VERSION = 2
 STATUSES = ('ok', 'error', 'timeout', 'cpu_timeout', 'oom', 'output_limit', 'crashed', 'sandbox_violation',
             'cancelled', 'invalid', 'worker_lost')
@@ -80,12 +81,16 @@ def encode_job(number, job):
     seed, has_input, raw = job.get('seed'), 'input' in job, job.get('raw_code', False)
     # Escapes, so that lone surrogates survive.
     code = job['code'] if raw else json.dumps(job['code'])
-    flags = job.get('capture_console', True) | (not raw) << 1 | (seed is not None) << 2 | has_input << 3
+    inspect = job.get('inspect')  # the job's name for a debugger
+    flags = (job.get('capture_console', True) | (not raw) << 1 | (seed is not None) << 2 | has_input << 3 |
+             (inspect is not None) << 6)
     payload = struct.pack('<IIIIIQQQQB', job.get('timeout_ms', 30000), job.get('cpu_ms', 0), job.get('max_timers', 10000), 0, 0,
                           job.get('memory_mb', DEFAULT_MEMORY_MB) << 20, job.get('max_output_bytes', 1 << 20),
                           job.get('max_result_bytes', 8 << 20), seed or 0, flags) + text(code)
     if has_input:
         payload += text(job['input'])
+    if inspect is not None:
+        payload += text(inspect)
     return HEADER.pack(len(payload), JOB, number) + payload
 
 

@@ -1,6 +1,6 @@
 /*
- * What comes from AWS, from local endpoints and processes, and from files: any bytes are refused with a message, or taken.
- * The first byte chooses the parser.
+ * What comes from AWS, from local endpoints and processes, and from files: any bytes are refused with a
+ * message, or taken. The first byte chooses the parser.
  */
 #include <stdbool.h>
 #include <stdint.h>

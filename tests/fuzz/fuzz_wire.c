@@ -54,7 +54,7 @@ static unsigned check_job(const uint8_t *payload, size_t len) {
   unsigned sum;
 
   if (wire_job_decode(payload, len, &job) < 0) return 0;
-  sum = touch(job.code) + touch(job.input) + touch(job.trace);
+  sum = touch(job.code) + touch(job.input) + touch(job.trace) + touch(job.inspect);
   require(wire_job_encode(&again, 1, &job) == 0);
   require_same(&again, payload, len);
   wire_buffer_free(&again);
@@ -128,14 +128,16 @@ static unsigned check_reply(const uint8_t *payload, size_t len) {
   return sum;
 }
 
-static unsigned check_trace(const uint8_t *payload, size_t len) {
+static unsigned check_text(int (*decode)(const uint8_t *, size_t, struct wire_text *),
+                           int (*encode)(struct wire_buffer *, uint32_t, struct wire_text),
+                           const uint8_t *payload, size_t len) {
   struct wire_buffer again = {0};
-  struct wire_text trace;
+  struct wire_text text;
   unsigned sum;
 
-  if (wire_trace_decode(payload, len, &trace) < 0) return 0;
-  sum = touch(trace);
-  require(wire_trace_encode(&again, 1, trace) == 0);
+  if (decode(payload, len, &text) < 0) return 0;
+  sum = touch(text);
+  require(encode(&again, 1, text) == 0);
   require_same(&again, payload, len);
   wire_buffer_free(&again);
   return sum;
@@ -150,7 +152,9 @@ static unsigned check_payload(enum wire_type type, const uint8_t *payload, size_
   case WIRE_DYING: return check_dying(payload, len);
   case WIRE_CALL: return check_call(payload, len);
   case WIRE_REPLY: return check_reply(payload, len);
-  case WIRE_TRACE: return check_trace(payload, len);
+  case WIRE_TRACE: return check_text(wire_trace_decode, wire_trace_encode, payload, len);
+  case WIRE_INSPECT_IN: return check_text(wire_inspect_in_decode, wire_inspect_in_encode, payload, len);
+  case WIRE_INSPECT_OUT: return check_text(wire_inspect_out_decode, wire_inspect_out_encode, payload, len);
   }
   abort(); /* the header's decoder let a type through that does not exist */
 }

@@ -63,6 +63,8 @@ int main(int argc, char **argv) {
   const struct wire_call call = {.call = 1, .name = TEXT("listRegions"), .args = TEXT("[]")};
   const struct wire_reply reply = {.call = 1, .ok = true, .json = TEXT("[]")};
   const struct wire_job replay = {.code = TEXT("1"), .record = true, .functions = 3, .trace = TEXT("{}")};
+  const struct wire_job inspected = {.code = TEXT("1"), .inspect = TEXT("job-1")};
+  const struct wire_text message = TEXT("{\"id\":1,\"method\":\"Runtime.enable\"}");
   const struct wire_dying dying = {.status = ISOQ_STATUS_OOM, .why = TEXT("heap limit")};
   struct wire_buffer frames = {0};
   uint8_t console[256], death[1024];
@@ -89,6 +91,10 @@ int main(int argc, char **argv) {
   r |= write_frames(argv[1], "trace", &frames);
   wire_job_encode(&frames, 1, &replay);
   r |= write_frames(argv[1], "replay", &frames);
+  wire_job_encode(&frames, 1, &inspected);
+  wire_inspect_in_encode(&frames, 1, message);
+  wire_inspect_out_encode(&frames, 1, message);
+  r |= write_frames(argv[1], "inspect", &frames);
   wire_hello_encode(&frames, &hello);
   wire_job_encode(&frames, 1, &job);
   wire_call_encode(&frames, 1, &call);

@@ -29,10 +29,10 @@ from rig import (JOBS, PREFIX, Failure, RedisServer, Rig, Sentinel, Worker, bin_
 PATIENCE_S = 40
 AT_ONCE = 4
 JOB_ID = 'the-job'
-REPLY, DONE = f'{PREFIX}reply:{JOB_ID}', f'{PREFIX}done:{JOB_ID}'
+REPLY, DONE, RECORD = (f'{PREFIX}{kind}:{JOB_ID}' for kind in ('reply', 'done', 'record'))
 SETTINGS = {'executors': 1, 'lease_ms': 1000, 'lease_renew_ms': 150, 'reap_interval_ms': 150, 'log_level': 'debug'}
 LONG_LEASE_MS = 3000  # makes BLMOVE wait for half a second: long enough to meet it there, as a rule
-TRIES = 4  # of a scenario that may miss its point, since a BLMOVE may end just then
+TRIES = 12  # of a scenario that may miss its point, since a BLMOVE may end just then
 DEATHS_MAX = 2  # of a job here, the ghost's included; they count as attempts in its result
 GHOST = 'ghost-1'  # a worker that died long ago
 
@@ -167,7 +167,8 @@ class Case:
 
     def reconnecting(self):
         self.running()
-        self.redis('CLIENT', 'KILL', 'TYPE', 'normal')
+        for kind in ('pubsub', 'normal'):
+            self.redis('CLIENT', 'KILL', 'TYPE', kind)
 
     def forgotten(self):
         self.running()
@@ -260,7 +261,9 @@ class Case:
             raise Failure(f'results {got}, not one with status {self.status} of attempt {self.attempt}')
         if stats.get('processed') != 1 or letters != self.letters or self.redis('EXISTS', DONE) != 1:
             raise Failure(f'one job, {self.letters} dead letters; but there are {letters}, and stats say {stats}')
-        left = set(self.redis.keys()) - {REPLY, DONE, PREFIX + 'stats', PREFIX + 'dead'}
+        if self.redis('EXISTS', RECORD) != (self.status in ('ok', 'error')):  # what ran leaves a record
+            raise Failure(f'a job with status {self.status}, and EXISTS {RECORD} is {self.redis("EXISTS", RECORD)}')
+        left = set(self.redis.keys()) - {REPLY, DONE, RECORD, PREFIX + 'stats', PREFIX + 'dead'}
         if left:
             raise Failure(f'left in Redis: {sorted(left)}')
 

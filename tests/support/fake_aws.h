@@ -1,6 +1,6 @@
 /*
- * tests/aws/fake_aws.py, started for one test program: what it serves, counts and breaks stands at its top. It dies with
- * the test. Everything here blocks; the loop of the client under test runs in between.
+ * tests/aws/fake_aws.py, started for one test program: what it serves, counts and breaks stands at its top.
+ * It dies with the test. Everything here blocks; the loop of the client under test runs in between.
  */
 #ifndef ISOQ_TESTS_FAKE_AWS_H
 #define ISOQ_TESTS_FAKE_AWS_H

@@ -246,6 +246,35 @@ static void do_result_bytes(const struct order *o) {
   free(text);
 }
 
+static void send_trace(uint32_t job, const char *text, size_t len) {
+  struct wire_buffer buffer = {0};
+
+  if (wire_trace_encode(&buffer, job, (struct wire_text){text, len}) < 0) _exit(94);
+  send_bytes(buffer.data, buffer.len);
+  wire_buffer_free(&buffer);
+}
+
+static void do_trace(const struct order *o) {
+  send_trace(o->job, o->argument, strlen(o->argument));
+  send_trace(o->job, "t1 ", 3);
+  send_result(o->job, ISOQ_STATUS_OK, o->message->record ? "recorded" : "not recorded");
+}
+
+static void do_trace_crash(const struct order *o) {
+  send_trace(o->job, o->argument, strlen(o->argument));
+  abort();
+}
+
+/* `argument` bytes, in pieces. */
+static void do_trace_bytes(const struct order *o) {
+  static char piece[1000];
+
+  memset(piece, 'c', sizeof(piece));
+  for (long left = atol(o->argument); left > 0; left -= (long)sizeof(piece))
+    send_trace(o->job, piece, left < (long)sizeof(piece) ? (size_t)left : sizeof(piece));
+  send_result(o->job, ISOQ_STATUS_OK, "traced");
+}
+
 static void do_no_such_type(const struct order *o) {
   uint8_t header[WIRE_HEADER_SIZE] = {4, 0, 0, 0, 99, 0, 0, 0, (uint8_t)o->job};
 
@@ -282,6 +311,16 @@ static void do_unreadable(const struct order *o) {
 static void do_hello_again(const struct order *o) {
   (void)o;
   send_header(WIRE_HELLO, 0, 0);
+  hang();
+}
+
+/* Of a job that nobody debugs. */
+static void do_inspect(const struct order *o) {
+  static const struct wire_text message = {"{}", 2};
+  struct wire_buffer buffer = {0};
+
+  if (wire_inspect_out_encode(&buffer, o->job, message) < 0) _exit(91);
+  send_bytes(buffer.data, buffer.len);
   hang();
 }
 
@@ -369,6 +408,9 @@ static const struct {
 } deeds[] = {
     {"ok", do_ok},
     {"error", do_error},
+    {"trace", do_trace},
+    {"trace-crash", do_trace_crash},
+    {"trace-bytes", do_trace_bytes},
     {"timeout", do_timeout},
     {"pid", do_pid},
     {"input", do_input},
@@ -391,6 +433,7 @@ static const struct {
     {"long-for-job", do_long_for_job},
     {"unreadable", do_unreadable},
     {"hello-again", do_hello_again},
+    {"inspect", do_inspect},
     {"other-job", do_other_job},
     {"twice", do_twice},
     {"truncated", do_truncated},
