@@ -166,7 +166,8 @@ v8::Local<v8::Value> MakeError(Runtime *runtime, v8::Local<v8::Value> descriptio
 
 } // namespace
 
-void InstallCalls(Runtime *runtime, v8::Local<v8::ObjectTemplate> global, const char *const *names, size_t count) {
+void InstallCalls(Runtime *runtime, v8::Local<v8::ObjectTemplate> global, const char *const *names,
+                  size_t count) {
   v8::Isolate *isolate = runtime->isolate;
   for (size_t i = 0; i < count; i++) {
     v8::Local<v8::String> name = ToV8(isolate, names[i]);

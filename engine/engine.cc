@@ -230,7 +230,8 @@ bool Prepare(Runtime *runtime, const engine_job &job, v8::Local<v8::String> *cod
   const char *field = "code";
   if (ReadCode(runtime, job).ToLocal(code)) {
     field = "input";
-    if (DefineInput(runtime, job) && (runtime->prepared != nullptr || InstallObjects(runtime, runtime->Context())))
+    if (DefineInput(runtime, job) &&
+        (runtime->prepared != nullptr || InstallObjects(runtime, runtime->Context())))
       return true;
   }
   std::string why = catcher.HasCaught() ? ToUtf8(runtime->isolate, catcher.Exception()) : "it is too long";
@@ -390,7 +391,7 @@ struct Prepared {
   v8::Global<v8::Context> context;
   std::vector<std::string> functions;
   IsolateRandom random;
-  bool used = false;              // since the checkpoint
+  bool used = false;             // since the checkpoint
   const char *refusal = nullptr; // why the process cannot be rewound after what ran since the checkpoint
 };
 
@@ -463,7 +464,8 @@ bool MakePrepared(const engine_rewind_options &options) {
   made->isolate->SetData(0, &runtime);
   v8::Local<v8::Context> context = NewContext(&runtime, options.functions, options.function_count);
   v8::Context::Scope inside(context);
-  bool ok = DefineInput(&runtime, {}) && InstallObjects(&runtime, context); // `input` keeps its place in the order
+  bool ok =
+      DefineInput(&runtime, {}) && InstallObjects(&runtime, context); // `input` keeps its place in the order
   IsolateRandom::StopMarking();
   made->context.Reset(made->isolate, context);
   made->isolate->SetData(0, nullptr);
@@ -477,7 +479,8 @@ MemoryChanges ChangesNow() {
 
 // A first checkpoint, to find V8's random numbers and to learn which pages small jobs use; then the one that stays.
 int TakeCheckpoint() {
-  static const char sample[] = "const o = {a: [1, 2, 3].map(x => x * 2)}; globalThis.left = 1; JSON.stringify(o)";
+  static const char sample[] =
+      "const o = {a: [1, 2, 3].map(x => x * 2)}; globalThis.left = 1; JSON.stringify(o)";
   int error = CheckpointTake();
   if (error != 0) return error;
   {

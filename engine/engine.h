@@ -42,8 +42,9 @@ const char *engine_v8_version(void);
 /* ---- rewinding: one isolate for every job, each of which finds it as if new (rewind.hh) ---- */
 
 struct engine_rewind_options {
-  size_t max_heap_size_bytes;   /* jobs with this limit run in the prepared isolate; others get a new one */
-  const char *const *functions; /* the names of all host functions that a job may bring, in the order of its own */
+  size_t max_heap_size_bytes; /* jobs with this limit run in the prepared isolate; others get a new one */
+  const char *const
+      *functions; /* the names of all host functions that a job may bring, in the order of its own */
   size_t function_count;
 };
 

@@ -768,11 +768,12 @@ static void send_hello(const struct sandbox_report *report) {
   wire_buffer_free(&buffer);
 }
 
-static const char usage[] = "usage: isoq-executor [--unlocked] [--rewind=MB]\n"
-                            "Runs JavaScript for `isoq`, which starts it and talks to it over descriptor 3.\n"
-                            "  --unlocked   without the sandbox: for debugging only\n"
-                            "  --rewind=MB  jobs with this memory_mb share an isolate, which is put back as new after each\n"
-                            "  --version    print the versions\n";
+static const char usage[] =
+    "usage: isoq-executor [--unlocked] [--rewind=MB]\n"
+    "Runs JavaScript for `isoq`, which starts it and talks to it over descriptor 3.\n"
+    "  --unlocked   without the sandbox: for debugging only\n"
+    "  --rewind=MB  jobs with this memory_mb share an isolate, which is put back as new after each\n"
+    "  --version    print the versions\n";
 
 int main(int argc, char **argv) {
   struct sandbox_report report;

@@ -60,7 +60,9 @@ void IsolateRandom::StartMarking() {
   marker_count_ = 0;
 }
 
-void IsolateRandom::StopMarking() { marking_ = false; }
+void IsolateRandom::StopMarking() {
+  marking_ = false;
+}
 
 IsolateRandom::State IsolateRandom::FromSeed(uint64_t seed) {
   uint64_t state0 = Murmur(seed);

@@ -53,7 +53,7 @@ struct Warm {
 };
 constexpr size_t kWarmBytes = 2 * kPage;
 static_assert(sizeof(Warm) <= kWarmBytes);
-constexpr size_t kWindowPages = 4; // that become writable at once
+constexpr size_t kWindowPages = 4;         // that become writable at once
 constexpr size_t kKernelBytes = 4 * kPage; // around the thread's own structure
 
 // The area's head. Copies of the pages follow it.
@@ -76,11 +76,19 @@ bool taken;
 struct sigaction before_ours; // for SIGSEGV
 bool catching;
 
-Warm *GetWarm() { return reinterpret_cast<Warm *>(area + kAreaBytes - kPage - kWarmBytes); }
-Table *GetTable() { return reinterpret_cast<Table *>(area); }
-size_t PagesOffset() { return (sizeof(Table) + kPage - 1) / kPage * kPage; }
+Warm *GetWarm() {
+  return reinterpret_cast<Warm *>(area + kAreaBytes - kPage - kWarmBytes);
+}
+Table *GetTable() {
+  return reinterpret_cast<Table *>(area);
+}
+size_t PagesOffset() {
+  return (sizeof(Table) + kPage - 1) / kPage * kPage;
+}
 
-uintptr_t HeapEnd() { return reinterpret_cast<uintptr_t>(sbrk(0)); }
+uintptr_t HeapEnd() {
+  return reinterpret_cast<uintptr_t>(sbrk(0));
+}
 
 // ---- reading the kernel's tables
 
@@ -90,7 +98,9 @@ bool AddMapping(Table *table, uintptr_t start, uintptr_t end, int protection) {
   return true;
 }
 
-bool Contains(const char *line, const char *word) { return strstr(line, word) != nullptr; }
+bool Contains(const char *line, const char *word) {
+  return strstr(line, word) != nullptr;
+}
 
 // One line of /proc/self/maps.
 int ReadMapping(Table *table, char *line) {
@@ -99,9 +109,11 @@ int ReadMapping(Table *table, char *line) {
   if (*at++ != '-') return -EPROTO;
   uintptr_t end = strtoul(at, &at, 16);
   if (*at++ != ' ' || strlen(at) < 4) return -EPROTO;
-  int protection = (at[0] == 'r' ? PROT_READ : 0) | (at[1] == 'w' ? PROT_WRITE : 0) | (at[2] == 'x' ? PROT_EXEC : 0);
+  int protection =
+      (at[0] == 'r' ? PROT_READ : 0) | (at[1] == 'w' ? PROT_WRITE : 0) | (at[2] == 'x' ? PROT_EXEC : 0);
   uintptr_t own = reinterpret_cast<uintptr_t>(area);
-  if (Contains(at, "[stack]") || Contains(at, "[vvar") || Contains(at, "[vdso]") || Contains(at, "[vsyscall]"))
+  if (Contains(at, "[stack]") || Contains(at, "[vvar") || Contains(at, "[vdso]") ||
+      Contains(at, "[vsyscall]"))
     return 0;
   if (start < own + kAreaBytes && end > own) return start >= own && end <= own + kAreaBytes ? 0 : -EPROTO;
   if (at[3] != 'p') return protection & PROT_WRITE ? -EBUSY : 0;
@@ -133,7 +145,8 @@ int ReadMappings(Table *table) {
 }
 
 // Calls visit(table, page, resident) for each page of a range. 0 or what `visit` or the kernel says.
-template <typename Visit> int VisitPages(Table *table, int pagemap, uintptr_t start, uintptr_t end, Visit visit) {
+template <typename Visit>
+int VisitPages(Table *table, int pagemap, uintptr_t start, uintptr_t end, Visit visit) {
   constexpr size_t kEntries = sizeof(table->entries) / sizeof(table->entries[0]);
   for (uintptr_t page = start; page < end;) {
     size_t bytes = std::min<size_t>(kEntries, (end - page) / kPage) * sizeof(uint64_t);
@@ -148,7 +161,8 @@ template <typename Visit> int VisitPages(Table *table, int pagemap, uintptr_t st
 }
 
 // Appends a page to a list of ranges.
-template <typename Range> bool Extend(Range *ranges, size_t *count, uintptr_t page, const Mapping &mapping) {
+template <typename Range>
+bool Extend(Range *ranges, size_t *count, uintptr_t page, const Mapping &mapping) {
   if (*count > 0 && ranges[*count - 1].end == page && page != mapping.start) {
     ranges[*count - 1].end = page + kPage;
     return true;
@@ -192,14 +206,18 @@ void FillGaps(Table *table) {
       for (uintptr_t page = table->gaps[i].start; page < table->gaps[i].end; page += kPage)
         Touch(page);
   for (size_t i = 0; i < table->learnt_count; i++) {
-    auto inside = [&](const MemoryRange &gap) { return table->learnt[i] >= gap.start && table->learnt[i] < gap.end; };
+    auto inside = [&](const MemoryRange &gap) {
+      return table->learnt[i] >= gap.start && table->learnt[i] < gap.end;
+    };
     if (std::any_of(table->gaps, table->gaps + table->gap_count, inside)) Touch(table->learnt[i]);
   }
 }
 
 // ---- cold pages
 
-bool Overlaps(const MemoryRange &a, const MemoryRange &b) { return a.start < b.end && b.start < a.end; }
+bool Overlaps(const MemoryRange &a, const MemoryRange &b) {
+  return a.start < b.end && b.start < a.end;
+}
 
 extern "C" char __data_start, _end; // of this program
 
@@ -207,7 +225,8 @@ extern "C" char __data_start, _end; // of this program
 bool FindCold(Table *table) {
   stack_t stack = {};
   sigaltstack(nullptr, &stack);
-  uintptr_t self = reinterpret_cast<uintptr_t>(pthread_self()), handler = reinterpret_cast<uintptr_t>(stack.ss_sp);
+  uintptr_t self = reinterpret_cast<uintptr_t>(pthread_self()),
+            handler = reinterpret_cast<uintptr_t>(stack.ss_sp);
   const MemoryRange hot[] = {
       {reinterpret_cast<uintptr_t>(&__data_start), reinterpret_cast<uintptr_t>(&_end)},
       {self - kKernelBytes, self + kKernelBytes},
@@ -246,7 +265,8 @@ bool ProtectCold(const Table *table, int protection) {
 
 const Run *FindRun(const Table *table, uintptr_t page) {
   const Run *end = table->runs + table->run_count;
-  const Run *at = std::upper_bound(table->runs, end, page, [](uintptr_t p, const Run &run) { return p < run.end; });
+  const Run *at =
+      std::upper_bound(table->runs, end, page, [](uintptr_t p, const Run &run) { return p < run.end; });
   return at != end && page >= at->start ? at : nullptr;
 }
 
@@ -331,10 +351,12 @@ int Take(Table *table) {
 // ---- going back
 
 // Calls visit(start, end, mapping) for the parts of a range that were mapped; false when some of it was not.
-template <typename Visit> bool VisitMappings(const Table *table, const MemoryRange &range, Visit visit) {
+template <typename Visit>
+bool VisitMappings(const Table *table, const MemoryRange &range, Visit visit) {
   const Mapping *end = table->mappings + table->mapping_count;
-  const Mapping *at = std::upper_bound(table->mappings, end, range.start,
-                                       [](uintptr_t start, const Mapping &mapping) { return start < mapping.end; });
+  const Mapping *at =
+      std::upper_bound(table->mappings, end, range.start,
+                       [](uintptr_t start, const Mapping &mapping) { return start < mapping.end; });
   uintptr_t from = range.start;
   for (; from < range.end; at++) {
     if (at == end || at->start > from) return false;
@@ -366,7 +388,8 @@ void RestoreRange(const Run &run, uintptr_t start, uintptr_t end) {
 bool RestoreRuns(const Table *table) {
   Warm *warm = GetWarm();
   for (size_t i = 0; i < table->run_count; i++)
-    if (!table->runs[i].cold || warm->all) RestoreRange(table->runs[i], table->runs[i].start, table->runs[i].end);
+    if (!table->runs[i].cold || warm->all)
+      RestoreRange(table->runs[i], table->runs[i].start, table->runs[i].end);
   if (!warm->all) {
     for (size_t i = 0; i < warm->count; i++)
       RestoreRange(*FindRun(table, warm->pages[i].start), warm->pages[i].start, warm->pages[i].end);
@@ -378,13 +401,15 @@ bool RestoreRuns(const Table *table) {
 
 int RestoreMappings(const Table *table, const MemoryChanges &changes) {
   for (size_t i = 0; i < changes.mapped_count; i++)
-    if (munmap(reinterpret_cast<void *>(changes.mapped[i].start), changes.mapped[i].end - changes.mapped[i].start) < 0)
+    if (munmap(reinterpret_cast<void *>(changes.mapped[i].start),
+               changes.mapped[i].end - changes.mapped[i].start) < 0)
       return -errno;
   for (size_t i = 0; i < changes.protection_count; i++) {
     if (!VisitMappings(table, changes.protections[i], RestoreProtection)) return -EFAULT;
     // Cold pages in there may have been written without a fault.
     for (size_t run = 0; run < table->run_count && !GetWarm()->all; run++)
-      if (table->runs[run].cold && Overlaps(changes.protections[i], {table->runs[run].start, table->runs[run].end}) &&
+      if (table->runs[run].cold &&
+          Overlaps(changes.protections[i], {table->runs[run].start, table->runs[run].end}) &&
           !(GetWarm()->all = ProtectCold(table, PROT_READ | PROT_WRITE)))
         return -ENOMEM;
   }
@@ -427,12 +452,15 @@ void CheckpointDrop() {
   taken = false;
 }
 
-bool CheckpointTaken() { return taken; }
+bool CheckpointTaken() {
+  return taken;
+}
 
 const char *CheckpointRefusal(const MemoryChanges &changes) {
   if (!taken) return "there is no checkpoint";
   const Table *table = GetTable();
-  if (changes.mapped_count > kMaxChanges || changes.protection_count > kMaxChanges) return "too many mappings changed";
+  if (changes.mapped_count > kMaxChanges || changes.protection_count > kMaxChanges)
+    return "too many mappings changed";
   for (size_t i = 0; i < changes.protection_count; i++)
     if (!VisitMappings(table, changes.protections[i], [](uintptr_t, uintptr_t, const Mapping &mapping) {
           return mapping.protection == PROT_NONE || (mapping.protection & PROT_WRITE);
@@ -440,7 +468,8 @@ const char *CheckpointRefusal(const MemoryChanges &changes) {
       return "the permissions of memory changed that was not saved";
   struct mallinfo2 info = mallinfo2();
   uintptr_t heap_end = HeapEnd();
-  if (heap_end < table->heap_end || heap_end - table->heap_end > kMaxHeapBytes) return "the heap's end moved too far";
+  if (heap_end < table->heap_end || heap_end - table->heap_end > kMaxHeapBytes)
+    return "the heap's end moved too far";
   if (heap_end - info.arena != table->arena_offset || info.hblks != table->mapped_chunks ||
       info.hblkhd != table->mapped_chunk_bytes)
     return "malloc has mapped memory of its own";
@@ -470,10 +499,12 @@ int CheckpointLearn() {
   if (pagemap < 0) return -errno;
   int error = mprotect(area, kAreaBytes - kPage, PROT_READ | PROT_WRITE) < 0 ? -errno : 0;
   for (size_t i = 0; i < table->gap_count && error == 0; i++)
-    error = VisitPages(table, pagemap, table->gaps[i].start, table->gaps[i].end, [&](uintptr_t page, bool resident) {
-      if (resident && table->learnt_count < kMaxLearnt) table->learnt[table->learnt_count++] = page;
-      return 0;
-    });
+    error = VisitPages(table, pagemap, table->gaps[i].start, table->gaps[i].end,
+                       [&](uintptr_t page, bool resident) {
+                         if (resident && table->learnt_count < kMaxLearnt)
+                           table->learnt[table->learnt_count++] = page;
+                         return 0;
+                       });
   close(pagemap);
   return error;
 }

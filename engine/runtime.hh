@@ -172,7 +172,8 @@ int64_t MonotonicNs();
 
 // ---- calls.cc
 
-void InstallCalls(Runtime *runtime, v8::Local<v8::ObjectTemplate> global, const char *const *names, size_t count);
+void InstallCalls(Runtime *runtime, v8::Local<v8::ObjectTemplate> global, const char *const *names,
+                  size_t count);
 // Takes those of a prepared context away that the job did not bring.
 bool RemoveOtherCalls(Runtime *runtime, const engine_job &job);
 // Whether this call has an answer that is not settled.

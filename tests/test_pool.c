@@ -434,8 +434,8 @@ END_TEST
 
 static bool starts_fail;
 
-static int start_unless_told(const char *path, bool unlocked, uint32_t rewind_mb, struct spawn_child *out, char *error,
-                             size_t error_size) {
+static int start_unless_told(const char *path, bool unlocked, uint32_t rewind_mb, struct spawn_child *out,
+                             char *error, size_t error_size) {
   if (!starts_fail) return spawn_start(path, unlocked, rewind_mb, out, error, error_size);
   snprintf(error, error_size, "not now");
   return -EAGAIN;
@@ -956,7 +956,8 @@ START_TEST(test_program_disappears_and_comes_back) {
 }
 END_TEST
 
-static int no_fork(const char *path, bool unlocked, uint32_t rewind_mb, struct spawn_child *out, char *error, size_t error_size) {
+static int no_fork(const char *path, bool unlocked, uint32_t rewind_mb, struct spawn_child *out, char *error,
+                   size_t error_size) {
   static int tries;
 
   if (tries++ < 2) {
@@ -1071,8 +1072,8 @@ static bool starts_held; /* they start, and never get ready */
 static pid_t started_pids[STARTS_MAX];
 static size_t starts;
 
-static int start_recorded(const char *path, bool unlocked, uint32_t rewind_mb, struct spawn_child *out, char *error,
-                          size_t error_size) {
+static int start_recorded(const char *path, bool unlocked, uint32_t rewind_mb, struct spawn_child *out,
+                          char *error, size_t error_size) {
   int r = spawn_start(starts_held ? named(".silent") : path, unlocked, rewind_mb, out, error, error_size);
 
   if (r == 0) started_pids[starts++ % STARTS_MAX] = out->pid;

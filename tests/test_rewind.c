@@ -62,8 +62,8 @@ static void expect_same(const char *what, const struct outcome *expected, const 
                     strcmp(expected->result, found->result) == 0 && strcmp(expected->out, found->out) == 0 &&
                     strcmp(expected->error, found->error) == 0,
                 "%s: expected %s %s %s|%s, found %s %s %s|%s", what, isoq_status_name(expected->status),
-                expected->result, expected->out, expected->error, isoq_status_name(found->status), found->result,
-                found->out, found->error);
+                expected->result, expected->out, expected->error, isoq_status_name(found->status),
+                found->result, found->out, found->error);
 }
 
 static void start(void) {
@@ -93,10 +93,13 @@ static void start_and_take_checkpoint(void) {
 /* All that a job could notice of another one. */
 static const char probe[] =
     "const names = (o) => Reflect.ownKeys(o).map(String).join();"
-    "const all = [globalThis, Object, Object.prototype, Array.prototype, Function.prototype, Promise, Promise.prototype,"
-    "  String.prototype, RegExp, Error, Math, JSON, Intl, WebAssembly, console, crypto, Symbol, Date.prototype];"
+    "const all = [globalThis, Object, Object.prototype, Array.prototype, Function.prototype, Promise, "
+    "Promise.prototype,"
+    "  String.prototype, RegExp, Error, Math, JSON, Intl, WebAssembly, console, crypto, Symbol, "
+    "Date.prototype];"
     "console.count(); console.log(new Map([[1, {a: [2n]}]]));"
-    "[all.map(names), all.map(Object.isFrozen), RegExp.$1, RegExp['$&'], typeof x, typeof y, {}.polluted, [].hack,"
+    "[all.map(names), all.map(Object.isFrozen), RegExp.$1, RegExp['$&'], typeof x, typeof y, {}.polluted, "
+    "[].hack,"
     " input, String(Math.max), Math.max(1, 2), JSON.stringify({a: 1}), [3, 1, 2].sort(), /(b)/.test('abc'),"
     " Error.stackTraceLimit, new Date(0).toString(), (1234.5).toLocaleString(), setTimeout(() => {}, 0),"
     " new Intl.DateTimeFormat('de-DE').format(0), Object.keys(new WebAssembly.Memory({initial: 1})),"
@@ -105,41 +108,53 @@ static const char probe[] =
 static const struct {
   const char *what, *code;
 } polluters[] = {
-    {"globals", "globalThis.x = 1; var y = 2; Object.defineProperty(globalThis, 'z', {value: 1}); delete globalThis.URL"},
+    {"globals", "globalThis.x = 1; var y = 2; Object.defineProperty(globalThis, 'z', {value: 1}); delete "
+                "globalThis.URL"},
     {"lexical globals", "let x = 1; const y = 2; class Z {}; 1"},
-    {"prototypes", "Object.prototype.polluted = 1; Array.prototype.hack = 2; Promise.prototype.then = null; 1"},
+    {"prototypes",
+     "Object.prototype.polluted = 1; Array.prototype.hack = 2; Promise.prototype.then = null; 1"},
     {"a thenable prototype", "Object.prototype.then = function (f) { f(1) }; 1"},
     {"toJSON", "Object.prototype.toJSON = () => 'no'; String.prototype.toJSON = () => 1; 1"},
-    {"frozen built-ins", "[Object, Array, Math, JSON, globalThis.Intl, Array.prototype].forEach(Object.freeze); 1"},
+    {"frozen built-ins",
+     "[Object, Array, Math, JSON, globalThis.Intl, Array.prototype].forEach(Object.freeze); 1"},
     {"replaced built-ins", "Math.max = () => 7; JSON.stringify = () => 'x'; Array.prototype.sort = null; 1"},
     {"input", "globalThis.input = {x: 1}; 1"},
     {"regular expressions", "/(a+)(b)/.exec('xaab'); RegExp.prototype.exec = null; RegExp.$1"},
-    {"error hooks", "Error.prepareStackTrace = () => 'mine'; Error.stackTraceLimit = 0; new Error('x').stack"},
-    {"the console", "console.count(); console.count(); console.group(); console.time('t'); console.log = null; 1"},
+    {"error hooks",
+     "Error.prepareStackTrace = () => 'mine'; Error.stackTraceLimit = 0; new Error('x').stack"},
+    {"the console",
+     "console.count(); console.count(); console.group(); console.time('t'); console.log = null; 1"},
     {"symbols", "globalThis[Symbol.for('kept')] = 1; Symbol.for('other').description"},
-    {"Intl", "Intl.NumberFormat = 1; Intl.DateTimeFormat.prototype.format = 1; new Intl.Collator('de').compare('a', 'b')"},
+    {"Intl", "Intl.NumberFormat = 1; Intl.DateTimeFormat.prototype.format = 1; new "
+             "Intl.Collator('de').compare('a', 'b')"},
     {"compiled code", "function f(n) { return n < 2 ? n : f(n - 1) + f(n - 2) } f(25)"},
     {"loops", "let s = 0; for (let i = 0; i < 3e6; i++) s = (s + i * 7) % 1000003; s"},
-    {"WebAssembly code", "new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array([0,97,115,109,1,0,0,0,1,7,1,96,2,"
-                         "127,127,1,127,3,2,1,0,7,7,1,3,97,100,100,0,0,10,9,1,7,0,32,0,32,1,106,11]))).exports.add(2, 3)"},
+    {"WebAssembly code",
+     "new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array([0,97,115,109,1,0,0,0,1,7,1,96,2,"
+     "127,127,1,127,3,2,1,0,7,7,1,3,97,100,100,0,0,10,9,1,7,0,32,0,32,1,106,11]))).exports.add(2, 3)"},
     {"WebAssembly memory", "globalThis.m = new WebAssembly.Memory({initial: 10, maximum: 900}); m.grow(500)"},
     {"200 MB of garbage", "let n = 0; for (let i = 0; i < 400; i++) n += new Array(65536).fill(i).length; n"},
-    {"100 MB of buffers", "globalThis.b = []; for (let i = 0; i < 100; i++) b.push(new Uint8Array(1 << 20).fill(7)); b.length"},
+    {"100 MB of buffers",
+     "globalThis.b = []; for (let i = 0; i < 100; i++) b.push(new Uint8Array(1 << 20).fill(7)); b.length"},
     {"a large heap", "globalThis.a = Array.from({length: 300000}, (_, i) => ({i, s: 'k' + i})); a.length"},
-    {"resizable buffers", "globalThis.r = new ArrayBuffer(8, {maxByteLength: 1 << 26}); r.resize && r.resize(1 << 25); 1"},
+    {"resizable buffers",
+     "globalThis.r = new ArrayBuffer(8, {maxByteLength: 1 << 26}); r.resize && r.resize(1 << 25); 1"},
     {"pending promises", "new Promise(() => {}); Promise.resolve().then(() => { globalThis.x = 1 }); 1"},
     {"top-level await", "await null; globalThis.x = await new Promise((f) => setTimeout(f, 1, 5)); x"},
     {"top-level return", "globalThis.x = 1; return 5"},
     {"an uncaught error", "globalThis.x = 1; null.y"},
     {"an unhandled rejection", "Promise.reject(new Error('no')); 1"},
     {"a script that does not compile", "let x = ;"},
-    {"weak references", "globalThis.w = new WeakRef({}); new FinalizationRegistry(() => {}).register({}, 1); 1"},
+    {"weak references",
+     "globalThis.w = new WeakRef({}); new FinalizationRegistry(() => {}).register({}, 1); 1"},
     {"shared buffers", "globalThis.s = new SharedArrayBuffer(1 << 20); Atomics.add(new Int32Array(s), 0, 1)"},
     {"the text encodings", "TextDecoder.prototype.decode = null; new TextDecoder('gb18030'); 1"},
     {"deep recursion", "let n = 0; const f = () => { n++; f() }; try { f() } catch { n += 0.5 } n"},
-    {"deep recursion in the API", "let n = 0; const f = () => { n++; try { f() } catch (e) { console.log('deep'); throw e } };"
-                                  "try { f() } catch { } n"},
-    {"generated code", "for (let i = 0; i < 500; i++) new Function('a', 'return a + ' + i)(i); (0, eval)('var x = 1')"},
+    {"deep recursion in the API",
+     "let n = 0; const f = () => { n++; try { f() } catch (e) { console.log('deep'); throw e } };"
+     "try { f() } catch { } n"},
+    {"generated code",
+     "for (let i = 0; i < 500; i++) new Function('a', 'return a + ' + i)(i); (0, eval)('var x = 1')"},
 };
 
 START_TEST(nothing_of_a_job_is_left_for_the_next) {
@@ -199,8 +214,9 @@ END_TEST
 /* ---- random numbers */
 
 /* Symbols and the console's formatter draw numbers, too. */
-static const char draw[] = "const first = Math.random(); Symbol('a'); const m = new WeakMap([[{}, 1]]); console.log({});"
-                           "[first, Math.random(), Math.random()]";
+static const char draw[] =
+    "const first = Math.random(); Symbol('a'); const m = new WeakMap([[{}, 1]]); console.log({});"
+    "[first, Math.random(), Math.random()]";
 
 START_TEST(a_seed_gives_the_numbers_that_it_gives_a_new_isolate) {
   static const char late[] = "console.log({a: Symbol('s')}); Symbol('b'); new Map([[{}, 1]]); Math.random()";
@@ -225,8 +241,11 @@ START_TEST(a_seed_gives_the_numbers_that_it_gives_a_new_isolate) {
 END_TEST
 
 START_TEST(random_numbers_differ_between_jobs) {
-  enum { RUNS = 40 };
-  static const char *const codes[] = {"Math.random()", "crypto.randomUUID()", "crypto.getRandomValues(new Uint8Array(16))"};
+  enum {
+    RUNS = 40
+  };
+  static const char *const codes[] = {"Math.random()", "crypto.randomUUID()",
+                                      "crypto.getRandomValues(new Uint8Array(16))"};
   char seen[RUNS][200];
   struct outcome found;
 
@@ -244,7 +263,8 @@ END_TEST
 
 /* ---- what a job brings */
 
-static void ignore_console(void *ctx, enum isoq_console_level level, struct engine_text text, bool truncated) {
+static void ignore_console(void *ctx, enum isoq_console_level level, struct engine_text text,
+                           bool truncated) {
   (void)ctx, (void)level, (void)text, (void)truncated;
 }
 
@@ -252,7 +272,8 @@ static void ignore_call(void *ctx, uint32_t call, struct engine_text name, struc
   (void)ctx, (void)call, (void)name, (void)args;
 }
 
-static void execute_job(const char *code, const char *input, const char *const *functions, size_t count, char out[TEXT_MAX]) {
+static void execute_job(const char *code, const char *input, const char *const *functions, size_t count,
+                        char out[TEXT_MAX]) {
   struct engine_host host = {.console = ignore_console, .call = ignore_call};
   struct engine_job job = {.code = {code, strlen(code)},
                            .input = {input, input != NULL ? strlen(input) : 0},
@@ -266,9 +287,10 @@ static void execute_job(const char *code, const char *input, const char *const *
 }
 
 START_TEST(a_job_finds_its_input_and_functions_where_a_new_isolate_has_them) {
-  static const char code[] = "[Object.getOwnPropertyNames(globalThis), Object.keys(globalThis), input, typeof listRegions,"
-                             " Object.getOwnPropertyDescriptor(globalThis, 'input'),"
-                             " Object.getOwnPropertyDescriptor(globalThis, 'listAccounts')]";
+  static const char code[] =
+      "[Object.getOwnPropertyNames(globalThis), Object.keys(globalThis), input, typeof listRegions,"
+      " Object.getOwnPropertyDescriptor(globalThis, 'input'),"
+      " Object.getOwnPropertyDescriptor(globalThis, 'listAccounts')]";
   static const struct {
     const char *names[3], *input;
     size_t count;
@@ -299,7 +321,8 @@ START_TEST(a_job_with_another_memory_limit_gets_an_isolate_with_that_limit) {
 
   start_and_take_checkpoint();
   config.max_heap_size_bytes = 64u << 20;
-  run_with("const a = []; for (let i = 0; i < 80; i++) a.push(new ArrayBuffer(1 << 20)); a.length", &config, &found);
+  run_with("const a = []; for (let i = 0; i < 80; i++) a.push(new ArrayBuffer(1 << 20)); a.length", &config,
+           &found);
   ck_assert_int_eq(found.status, ISOQ_STATUS_OOM);
   ck_assert(found.refused);
 }
@@ -312,7 +335,8 @@ START_TEST(other_memory_limits_in_between_change_nothing) {
   start_and_take_checkpoint();
   for (unsigned i = 0; i < 20; i++) {
     config.max_heap_size_bytes = i % 2 ? 256u << 20 : (32u + i) << 20;
-    run_with("globalThis.x = (globalThis.x || 0) + 1; console.log({x}); new Array(1e5).fill(x).length", &config, &found);
+    run_with("globalThis.x = (globalThis.x || 0) + 1; console.log({x}); new Array(1e5).fill(x).length",
+             &config, &found);
     ck_assert(!found.refused);
     ck_assert_str_eq(found.out, "{ x: 1 }\n");
   }
@@ -376,7 +400,8 @@ START_TEST(memory_that_malloc_mapped_elsewhere_is_not_rewound) {
 END_TEST
 
 START_TEST(shared_memory_prevents_a_checkpoint_and_jobs_run_without) {
-  struct engine_rewind_options options = {.max_heap_size_bytes = runtime_config_default().max_heap_size_bytes};
+  struct engine_rewind_options options = {.max_heap_size_bytes =
+                                              runtime_config_default().max_heap_size_bytes};
   struct outcome found;
 
   start();

@@ -39,7 +39,8 @@ enum executor_state {
 
 /* What a test may replace. NULL members: the real thing. */
 struct executor_faults {
-  int (*start)(const char *path, bool unlocked, uint32_t rewind_mb, struct spawn_child *out, char *error, size_t error_size);
+  int (*start)(const char *path, bool unlocked, uint32_t rewind_mb, struct spawn_child *out, char *error,
+               size_t error_size);
   int64_t (*resident_bytes)(const struct spawn_child *child);
   void (*signal)(const struct spawn_child *child, int signal);
 };
@@ -56,7 +57,8 @@ struct executor_inspect {
 struct executor_options {
   const char *path; /* borrowed, for executor_new() */
   bool unlocked;    /* one that is not locked down is accepted only then */
-  uint32_t rewind_mb; /* it puts itself back as new after each job; memory_mb of most jobs. 0: a new isolate for each */
+  uint32_t
+      rewind_mb; /* it puts itself back as new after each job; memory_mb of most jobs. 0: a new isolate for each */
   uint32_t grace_ms, start_timeout_ms, memory_slack_mb, max_timers;
   uint64_t max_result_bytes;
   struct bindings *bindings; /* the host functions; borrowed; NULL: jobs have none */

@@ -35,12 +35,12 @@ struct pool_options {
                                      executor's own at READY */
   uint64_t max_result_bytes;
   uint32_t max_timers;
-  struct bindings *bindings;            /* the host functions; borrowed; NULL: jobs have none */
+  struct bindings *bindings; /* the host functions; borrowed; NULL: jobs have none */
   const struct executor_inspect
-      *inspect; /* a debugger of every job (executor.h); borrowed; NULL: there is none */
-  bool unlocked;                        /* the operator asked by name for executors without a sandbox */
-  uint32_t rewind_mb;                   /* see executor.h */
-  const char *worker;                   /* name for results; "" in isoq run */
+      *inspect;       /* a debugger of every job (executor.h); borrowed; NULL: there is none */
+  bool unlocked;      /* the operator asked by name for executors without a sandbox */
+  uint32_t rewind_mb; /* see executor.h */
+  const char *worker; /* name for results; "" in isoq run */
   const struct executor_faults *faults; /* for tests; borrowed; NULL */
 };
 

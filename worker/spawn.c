@@ -266,7 +266,8 @@ static void put_down(struct spawn_child *child) {
     ;
 }
 
-int spawn_start(const char *path, bool unlocked, uint32_t rewind_mb, struct spawn_child *out, char *error, size_t error_size) {
+int spawn_start(const char *path, bool unlocked, uint32_t rewind_mb, struct spawn_child *out, char *error,
+                size_t error_size) {
   struct spawn_child child = {.pid = -1, .pidfd = -1, .socket = -1, .stderr_fd = -1, .statm_fd = -1};
   int sockets[2] = {-1, -1}, report[2] = {-1, -1}, said[2] = {-1, -1};
   char *arguments[4] = {(char *)path}, *environment[4];

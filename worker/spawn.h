@@ -42,7 +42,8 @@ int spawn_find(const char *configured, char path[SPAWN_PATH_SIZE], char *error, 
 
 /* Runs the program; rewind_mb 0: without --rewind. 0, or a negative errno with the step that failed in `error`; nothing is left behind then.
  */
-int spawn_start(const char *path, bool unlocked, uint32_t rewind_mb, struct spawn_child *out, char *error, size_t error_size);
+int spawn_start(const char *path, bool unlocked, uint32_t rewind_mb, struct spawn_child *out, char *error,
+                size_t error_size);
 
 /* Sends a signal to the child and no other; harmless when it has ended. */
 void spawn_signal(const struct spawn_child *child, int signal);
