@@ -444,6 +444,26 @@ START_TEST(a_heap_that_grew_is_as_it_was) {
 }
 END_TEST
 
+START_TEST(memory_that_was_not_in_use_forgets_what_a_job_wrote) {
+  enum {
+    BYTES = 16 << 20,
+    PAGE = 4096
+  };
+  uint8_t *volatile block, *before, written[PAGE];
+
+  start_and_take_checkpoint();
+  before = block = malloc(BYTES);
+  ck_assert_ptr_nonnull(block);
+  memset(block, 0xa5, BYTES);
+  memset(written, 0xa5, sizeof(written));
+  ck_assert_int_eq(engine_rewind(NULL, 0), 0);
+  block = malloc(BYTES);
+  ck_assert_ptr_eq(block, before);
+  for (size_t at = PAGE; at < BYTES; at += PAGE)
+    ck_assert_int_ne(memcmp(block + at, written, PAGE), 0);
+}
+END_TEST
+
 int main(void) {
   Suite *suite = suite_create("rewind");
   TCase *tests = tcase_create("rewind");
@@ -467,6 +487,7 @@ int main(void) {
   tcase_add_test(tests, shared_memory_prevents_a_checkpoint_and_jobs_run_without);
   tcase_add_test(tests, memory_is_as_it_was_and_what_is_to_be_kept_is_kept);
   tcase_add_test(tests, a_heap_that_grew_is_as_it_was);
+  tcase_add_test(tests, memory_that_was_not_in_use_forgets_what_a_job_wrote);
   suite_add_tcase(suite, tests);
   runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);
