@@ -24,6 +24,7 @@ struct outcome {
   enum isoq_status status;
   enum isoq_result_type type;
   bool refused;
+  const char *why; /* static */
   char result[TEXT_MAX], out[TEXT_MAX], error[TEXT_MAX];
 };
 
@@ -49,7 +50,8 @@ static void execute(const char *code, const struct runtime_config *config, struc
 /* Runs it, and rewinds where that is allowed. */
 static void run_with(const char *code, const struct runtime_config *config, struct outcome *out) {
   execute(code, config, out);
-  out->refused = engine_rewind_refusal() != NULL;
+  out->why = engine_rewind_refusal();
+  out->refused = out->why != NULL;
   if (!out->refused) ck_assert_int_eq(engine_rewind(NULL, 0), 0);
 }
 
@@ -168,7 +170,7 @@ START_TEST(nothing_of_a_job_is_left_for_the_next) {
   expect_same("the first job", &expected, &found);
   for (size_t i = 0; i < COUNT(polluters); i++) {
     run(polluters[i].code, &polluted);
-    ck_assert_msg(!polluted.refused, "%s: it cannot be rewound", polluters[i].what);
+    ck_assert_msg(!polluted.refused, "%s: not rewound: %s", polluters[i].what, polluted.why);
     run(probe, &found);
     expect_same(polluters[i].what, &expected, &found);
   }
@@ -203,7 +205,7 @@ START_TEST(thousands_of_runs_in_any_order_give_what_new_isolates_give) {
     /* Mostly the quick ones, so that there is time for many. */
     chosen = i % 20 == 0 ? chosen % COUNT(polluters) : chosen % 13;
     run(polluters[chosen].code, &found);
-    ck_assert_msg(!found.refused, "%s: it cannot be rewound", polluters[chosen].what);
+    ck_assert_msg(!found.refused, "%s: not rewound: %s", polluters[chosen].what, found.why);
     expect_same(polluters[chosen].what, &expected[chosen], &found);
     if (i == runs / 10) before = resident_kb();
   }
