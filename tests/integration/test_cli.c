@@ -156,14 +156,14 @@ static void wait_for_blocked_client(void) {
 /* --- usage --- */
 
 START_TEST(an_unknown_command_is_named_with_those_that_exist) {
-  static const char *const later[] = {"replay", "inspect"};
+  static const char *const later[] = {"reply", "inspect"};
   for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
     char says[64];
     snprintf(says, sizeof says, "unknown command \"%s\"", later[i]);
     ISOQ(later[i]);
     EXITS(2);
     SAYS(says);
-    SAYS("run, worker, submit, result, cancel, dead, status, config and help");
+    SAYS("run, worker, submit, result, cancel, replay, dead, status, config and help");
     OUT_IS("");
   }
   ISOQ("statsu");
