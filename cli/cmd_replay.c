@@ -149,6 +149,11 @@ static int load(struct play *play) {
               play->record.id, play->record.status);
     return CLI_UNAVAILABLE;
   }
+  if (play->record.trace_len > WIRE_TRACE_WRITTEN_MAX) {
+    cli_error("%s: trace: %zu bytes; no executor writes more than %u", play->name, play->record.trace_len,
+              WIRE_TRACE_WRITTEN_MAX);
+    return CLI_USAGE;
+  }
   status = read_summary(play);
   return status ? status : make_job(play);
 }

@@ -39,6 +39,7 @@
 #define WIRE_CALL_NAME_MAX 64u
 #define WIRE_CALL_ARGS_MAX (64u << 10)
 #define WIRE_TRACE_MAX (8u << 20)
+#define WIRE_TRACE_WRITTEN_MAX (WIRE_TRACE_MAX - 64) /* by an executor: a replay's has one more word (engine/trace.hh) */
 
 /* Payload maxima in bytes, per type. Text fields are capped by the configuration's maxima as well. */
 #define WIRE_FRAME_LIST(X)                                                                                   \
