@@ -113,8 +113,8 @@ static int make_job(struct play *play) {
     return CLI_USAGE;
   }
   if (rc == 0)
-    rc = replay_new(record, play->summary.status, play->summary.entries, play->loose, play->live,
-                    &play->replay);
+    rc = replay_new(record, play->summary.status, play->summary.entries, play->summary.ran_ms, play->loose,
+                    play->live, &play->replay);
   if (rc) {
     cli_error("%s", strerror(-rc));
     return CLI_UNAVAILABLE;
