@@ -34,26 +34,7 @@ struct parser {
 };
 
 const char *binding_excerpt(const char *text, size_t len, char out[BINDING_EXCERPT_SIZE]) {
-  const size_t limit = len < BINDING_EXCERPT_SIZE ? len : BINDING_EXCERPT_SIZE - 4;
-  size_t n = 0;
-  for (size_t i = 0, step; i < len; i += step) {
-    bool valid;
-    step = utf8_step(text + i, len - i, &valid);
-    if (i + step > limit) {
-      memcpy(out + n, "\xe2\x80\xa6", 3); /* … */
-      n += 3;
-      break;
-    }
-    const unsigned char c = (unsigned char)text[i];
-    if (!valid || c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)text[i + 1] < 0xa0)) {
-      out[n++] = '?';
-    } else {
-      memcpy(out + n, text + i, step);
-      n += step;
-    }
-  }
-  out[n] = '\0';
-  return out;
+  return utf8_excerpt(text, len, out, BINDING_EXCERPT_SIZE);
 }
 
 /* ---- messages ---- */

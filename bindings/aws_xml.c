@@ -3,10 +3,10 @@
  * expat's memory too.
  */
 #include "bindings/aws_xml.h"
+#include "bindings/wipe.h"
 
 #include <errno.h>
 #include <expat.h>
-#include <malloc.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,21 +28,6 @@ struct search {
   size_t open_depth, open_len;
   int error;
 };
-
-static void wiping_free(void *memory) {
-  if (memory != NULL) explicit_bzero(memory, malloc_usable_size(memory));
-  free(memory);
-}
-
-static void *wiping_realloc(void *memory, size_t size) {
-  const size_t before = memory != NULL ? malloc_usable_size(memory) : 0;
-  void *fresh = malloc(size);
-
-  if (fresh == NULL) return NULL;
-  if (memory != NULL) memcpy(fresh, memory, before < size ? before : size);
-  wiping_free(memory);
-  return fresh;
-}
 
 static void stop(struct search *search, int error) {
   search->error = error;
@@ -99,7 +84,7 @@ static void on_text(void *ctx, const char *text, int len) {
     stop(search, -EINVAL);
     return;
   }
-  fresh = wiping_realloc(search->open->text, search->open_len + (size_t)len + 1);
+  fresh = wipe_realloc(search->open->text, search->open_len + (size_t)len + 1);
   if (fresh == NULL) {
     stop(search, -ENOMEM);
     return;
@@ -120,7 +105,7 @@ static void on_doctype(void *ctx, const char *name, const char *system_id, const
 }
 
 int aws_xml_find(const char *text, size_t len, struct aws_xml_want *wants, size_t count) {
-  static const XML_Memory_Handling_Suite memory = {malloc, wiping_realloc, wiping_free};
+  static const XML_Memory_Handling_Suite memory = {malloc, wipe_realloc, wipe_free};
   struct search search = {.wants = wants, .count = count};
 
   for (size_t i = 0; i < count; i++)
@@ -140,7 +125,7 @@ int aws_xml_find(const char *text, size_t len, struct aws_xml_want *wants, size_
 
 void aws_xml_free(struct aws_xml_want *wants, size_t count) {
   for (size_t i = 0; i < count; i++) {
-    wiping_free(wants[i].text);
+    wipe_free(wants[i].text);
     wants[i].text = NULL;
   }
 }

@@ -42,8 +42,8 @@ struct bindings_options {
   uint32_t max_requests;       /* under way at a time, all jobs together, the rest wait; 64 */
   uint32_t cloudtrail_per_s;   /* requests a second, all jobs together; 2, AWS' own limit */
   const char *assume_role;     /* name of the role to assume in other accounts; borrowed; "" none */
-  bool warm_up;                /* read the system's certificates now, so that the first call blocks nobody: 0.1 s */
-  char *const *environment;    /* where the standard AWS_ variables are read; borrowed for bindings_new() */
+  bool warm_up; /* read the system's certificates now, so that the first call blocks nobody: 0.1 s */
+  char *const *environment; /* where the standard AWS_ variables are read; borrowed for bindings_new() */
 };
 
 /*

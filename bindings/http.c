@@ -20,12 +20,12 @@
  * overwritten.
  */
 #include "bindings/http.h"
+#include "bindings/wipe.h"
 
 #include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <malloc.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,28 +79,13 @@ struct http {
 
 /* ---- libcurl's memory ---- */
 
-static void wiping_free(void *memory) {
-  if (memory != NULL) explicit_bzero(memory, malloc_usable_size(memory));
-  free(memory);
-}
-
-static void *wiping_realloc(void *memory, size_t size) {
-  const size_t before = memory != NULL ? malloc_usable_size(memory) : 0;
-  void *fresh = malloc(size);
-
-  if (fresh == NULL) return NULL;
-  if (memory != NULL) memcpy(fresh, memory, before < size ? before : size);
-  wiping_free(memory);
-  return fresh;
-}
-
 /* Once for the process, and never undone: it would be no use before the end. */
 static int start_curl(char *error, size_t error_size) {
   static bool started;
   const curl_version_info_data *info;
 
   if (!started &&
-      curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup, calloc) != 0) {
+      curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wipe_free, wipe_realloc, strdup, calloc) != 0) {
     snprintf(error, error_size, "libcurl could not start");
     return -ENOTSUP;
   }

@@ -114,8 +114,8 @@ static int make_job(struct play *play) {
     return CLI_USAGE;
   }
   if (rc == 0)
-    rc = replay_new(record, play->summary.status, play->summary.entries, play->loose, play->live,
-                    &play->replay);
+    rc = replay_new(record, play->summary.status, play->summary.entries, play->summary.ran_ms, play->loose,
+                    play->live, &play->replay);
   if (rc) {
     cli_error("%s", strerror(-rc));
     return CLI_UNAVAILABLE;
@@ -149,6 +149,11 @@ static int load(struct play *play) {
               "its status was %s. --code FILE runs a script under it all the same",
               play->record.id, play->record.status);
     return CLI_UNAVAILABLE;
+  }
+  if (play->record.trace_len > WIRE_TRACE_WRITTEN_MAX) {
+    cli_error("%s: trace: %zu bytes; no executor writes more than %u", play->name, play->record.trace_len,
+              WIRE_TRACE_WRITTEN_MAX);
+    return CLI_USAGE;
   }
   status = read_summary(play);
   return status ? status : make_job(play);

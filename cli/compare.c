@@ -43,6 +43,7 @@ static bool status_of(struct json_object *result, enum isoq_status *out) {
 bool compare_summarise(struct json_object *result, struct compare_summary *out) {
   struct json_object *entries = get(result, "console_output");
   if (!status_of(result, &out->status)) return false;
+  out->ran_ms = json_object_get_double(get(result, "execution_time_ms"));
   out->entries = json_object_is_type(entries, json_type_array) ? json_object_array_length(entries) : 0;
   return true;
 }

@@ -13,6 +13,7 @@ struct json_object;
 struct compare_summary {
   enum isoq_status status;
   size_t entries; /* of console_output */
+  double ran_ms;  /* execution_time_ms */
 };
 
 /* An ExecutionResult's JSON; NULL: it is none. The caller puts it. */

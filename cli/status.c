@@ -128,16 +128,15 @@ static int64_t next_due_ms(struct status *status) {
 
 /* What the worker says of itself; NULL: nothing. */
 static struct json_object *read_notice(struct status *status, const char *name, size_t len) {
-  char *prefix = NULL;
   struct json_object *notice = NULL;
-  if (asprintf(&prefix, "%s:{%s}:worker:", status->cli->config.prefix, status->queue) < 0) return NULL;
-  char *key = key_of(prefix, name, len);
+  char *worker = strndup(name, len);
+  char *key = worker ? key_about(status->cli->config.prefix, status->queue, worker) : NULL;
   redisReply *reply = key ? cli_redis_command(status->redis, "GET %s", key) : NULL;
   if (!reply) status->rc = CLI_UNAVAILABLE;
   if (reply && reply->type == REDIS_REPLY_STRING) notice = json_tokener_parse(reply->str);
   freeReplyObject(reply);
   free(key);
-  free(prefix);
+  free(worker);
   if (json_object_is_type(notice, json_type_object)) return notice;
   json_object_put(notice);
   return NULL;

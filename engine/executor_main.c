@@ -242,7 +242,7 @@ static void host_ignore_console(void *ctx, enum isoq_console_level level, struct
 
 static void host_dying(void *ctx, enum isoq_status status, const char *why);
 
-/* No longer than WIRE_TRACE_MAX in all. */
+/* No longer than WIRE_TRACE_WRITTEN_MAX in all. */
 static void host_trace(void *ctx, struct engine_text text) {
   (void)ctx;
   acquire();
@@ -566,7 +566,7 @@ static bool run_job(const struct wire_job *message, bool rewinding) {
       .max_result_bytes = message->max_result_bytes,
       .max_timers = message->max_timers,
       .max_calls = message->max_calls,
-      .max_trace_bytes = message->record ? WIRE_TRACE_MAX : 0,
+      .max_trace_bytes = message->record ? WIRE_TRACE_WRITTEN_MAX : 0,
       .loose_replay = message->record && message->trace.data != NULL,
       .has_seed = message->has_seed,
       .seed = message->seed,

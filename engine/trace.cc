@@ -123,8 +123,9 @@ void Trace::CheckEnd() {
 
 void Trace::CheckStop() {
   if (!UsedUp()) return;
-  if (stopped_as_ == ISOQ_STATUS_TIMEOUT) WatchdogLimit(stop_limit_, 0);
-  if (stopped_as_ == ISOQ_STATUS_CPU_TIMEOUT) WatchdogLimit(0, stop_limit_);
+  if (stopped_as_ == ISOQ_STATUS_TIMEOUT || stopped_as_ == ISOQ_STATUS_CANCELLED)
+    WatchdogLimit(stopped_as_, stop_limit_, 0);
+  if (stopped_as_ == ISOQ_STATUS_CPU_TIMEOUT) WatchdogLimit(stopped_as_, 0, stop_limit_);
 }
 
 bool Trace::MayPrint() {

@@ -13,7 +13,8 @@
 //     w             an Atomics.waitAsync() timed out
 //     !             nothing more was kept: the trace had become too long
 //     s<status>,<n>[,<limit>] first in a replay of a run that was stopped: how it ended (enum isoq_status), after how many
-//                   entries of console output, and at which limit (ms, or MB). A replay stops where that run was: when the trace
+//                   entries of console output, and at which limit (ms, or MB),
+//                   or, of a cancelled one, after how many ms. A replay stops where that run was: when the trace
 //                   and the output are used up and something more is to happen, or when nothing does for that time.
 //                   Of a run that crashed nobody knows how far its trace was behind: beyond it, the replay goes on
 //                   with live values

@@ -32,6 +32,7 @@ struct {
   std::atomic<const char *> why;
   const engine_host *host;
   int64_t started_ns, deadline_ns;         // CLOCK_MONOTONIC; deadline 0: none
+  isoq_status deadline_status;             // what it ends the job as
   int64_t cpu_started_ns, cpu_deadline_ns; // CLOCK_PROCESS_CPUTIME_ID; 0: none
 } dog;
 
@@ -61,7 +62,7 @@ void OnSignal(int, siginfo_t *, void *context) {
   if (dog.host->tick != nullptr) dog.host->tick(dog.host->ctx);
   InspectorTick(context);
   int64_t now = ReadClock(CLOCK_MONOTONIC);
-  if (dog.deadline_ns != 0 && now >= dog.deadline_ns) WatchdogTrip(ISOQ_STATUS_TIMEOUT, "");
+  if (dog.deadline_ns != 0 && now >= dog.deadline_ns) WatchdogTrip(dog.deadline_status, "cancelled");
   if (dog.cpu_deadline_ns != 0 && ReadClock(CLOCK_PROCESS_CPUTIME_ID) >= dog.cpu_deadline_ns)
     WatchdogTrip(ISOQ_STATUS_CPU_TIMEOUT, "");
   if (dog.reason.load() != ISOQ_STATUS_OK) isolate->TerminateExecution();
@@ -93,6 +94,7 @@ void WatchdogStart(v8::Isolate *isolate, const runtime_config &config, const eng
   dog.why = "";
   dog.started_ns = ReadClock(CLOCK_MONOTONIC);
   dog.deadline_ns = config.timeout_ms != 0 ? dog.started_ns + config.timeout_ms * 1000000LL : 0;
+  dog.deadline_status = ISOQ_STATUS_TIMEOUT;
   dog.cpu_started_ns = ReadClock(CLOCK_PROCESS_CPUTIME_ID);
   dog.cpu_deadline_ns = config.cpu_ms != 0 ? dog.cpu_started_ns + config.cpu_ms * 1000000LL : 0;
   dog.isolate = isolate;
@@ -105,12 +107,14 @@ void WatchdogStop() {
   timer_settime(dog.timer, 0, &off, nullptr);
 }
 
-void WatchdogLimit(uint32_t timeout_ms, uint32_t cpu_ms) {
+void WatchdogLimit(isoq_status status, uint32_t timeout_ms, uint32_t cpu_ms) {
   if (dog.isolate.load() == nullptr) return;
   int64_t deadline_ns = dog.started_ns + timeout_ms * 1000000LL;
   int64_t cpu_deadline_ns = dog.cpu_started_ns + cpu_ms * 1000000LL;
-  if (timeout_ms != 0 && (dog.deadline_ns == 0 || deadline_ns < dog.deadline_ns))
+  if (timeout_ms != 0 && (dog.deadline_ns == 0 || deadline_ns < dog.deadline_ns)) {
+    dog.deadline_status = status;
     dog.deadline_ns = deadline_ns;
+  }
   if (cpu_ms != 0 && (dog.cpu_deadline_ns == 0 || cpu_deadline_ns < dog.cpu_deadline_ns))
     dog.cpu_deadline_ns = cpu_deadline_ns;
 }

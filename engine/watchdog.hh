@@ -22,8 +22,9 @@ void WatchdogStart(v8::Isolate *isolate, const runtime_config &config, const eng
 // No handler touches the isolate after this returned.
 void WatchdogStop();
 
-// Lowers the limits of the job that runs, both since its start; 0 leaves one as it is.
-void WatchdogLimit(uint32_t timeout_ms, uint32_t cpu_ms);
+// Lowers the limits of the job that runs, both since its start; 0 leaves one as it is. `status`: what the wall clock's
+// limit, now lower, ends it as.
+void WatchdogLimit(isoq_status status, uint32_t timeout_ms, uint32_t cpu_ms);
 
 // Stops the running job for `status`; the first request counts. `why` is static. Async-signal-safe.
 void WatchdogTrip(isoq_status status, const char *why);

@@ -36,26 +36,7 @@ void job_invalid(struct job_parser *parser, const char *format, ...) {
 }
 
 const char *job_short_form(const char *text, size_t len, char out[JOB_SHORT_FORM_MAX]) {
-  const size_t limit = len <= 80 ? len : 77;
-  size_t n = 0;
-  for (size_t i = 0, step; i < len; i += step) {
-    bool valid;
-    step = utf8_step(text + i, len - i, &valid);
-    if (i + step > limit) {
-      memcpy(out + n, "\xe2\x80\xa6", 3); /* … */
-      n += 3;
-      break;
-    }
-    const unsigned char c = (unsigned char)text[i];
-    if (!valid || c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)text[i + 1] < 0xa0)) {
-      out[n++] = '?';
-    } else {
-      memcpy(out + n, text + i, step);
-      n += step;
-    }
-  }
-  out[n] = '\0';
-  return out;
+  return utf8_excerpt(text, len, out, JOB_SHORT_FORM_MAX);
 }
 
 bool job_id_valid(const char *id, size_t len) {

@@ -23,7 +23,7 @@ struct job_parser {
 /* Notes why the job is invalid; the first reason stays. */
 __attribute__((format(printf, 2, 3))) void job_invalid(struct job_parser *parser, const char *format, ...);
 
-#define JOB_SHORT_FORM_MAX 84
+#define JOB_SHORT_FORM_MAX 81
 /* A piece of the payload for a message: at most 80 bytes, whole characters, no control characters. Returns
  * out. */
 const char *job_short_form(const char *text, size_t len, char out[JOB_SHORT_FORM_MAX]);

@@ -24,7 +24,7 @@ int queue_keys_make(struct queue_keys *keys, const char *prefix, const char *que
       .dead = make(prefix, queue, "dead", ""),
       .stats = make(prefix, queue, "stats", ""),
       .delayed = make(prefix, queue, "delayed", ""),
-      .about = worker ? make(prefix, queue, "worker:", worker) : NULL,
+      .about = worker ? key_about(prefix, queue, worker) : NULL,
       .submitted = make(prefix, queue, "submitted", ""),
       .cancel = make(prefix, queue, "cancel", ""),
       .claimed_prefix = make(prefix, queue, "claimed:", ""),
@@ -54,6 +54,10 @@ void queue_keys_free(struct queue_keys *keys) {
 
 char *key_reply(const char *prefix, const char *queue, const char *id) {
   return make(prefix, queue, "reply:", id);
+}
+
+char *key_about(const char *prefix, const char *queue, const char *worker) {
+  return make(prefix, queue, "worker:", worker);
 }
 
 char *key_done(const char *prefix, const char *queue, const char *id) {

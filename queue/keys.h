@@ -23,6 +23,7 @@ void queue_keys_free(struct queue_keys *keys);
 /* malloc'ed, NULL when memory is short. */
 char *key_reply(const char *prefix, const char *queue, const char *id);
 char *key_done(const char *prefix, const char *queue, const char *id);
+char *key_about(const char *prefix, const char *queue, const char *worker);
 char *key_record(const char *prefix, const char *queue, const char *id);
 
 /* A glob for SCAN: all keys that start so. The operator's prefix may hold what a glob takes for a wildcard. malloc'ed,

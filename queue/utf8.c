@@ -70,3 +70,26 @@ char *utf8_sanitize(const char *s, size_t len, size_t *out_len) {
   *out_len = n;
   return out;
 }
+
+const char *utf8_excerpt(const char *text, size_t len, char *out, size_t size) {
+  const size_t limit = len < size ? len : size - 4;
+  size_t n = 0;
+  for (size_t i = 0, step; i < len; i += step) {
+    bool valid;
+    step = utf8_step(text + i, len - i, &valid);
+    if (i + step > limit) {
+      memcpy(out + n, "\xe2\x80\xa6", 3); /* … */
+      n += 3;
+      break;
+    }
+    const unsigned char c = (unsigned char)text[i];
+    if (!valid || c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)text[i + 1] < 0xa0)) {
+      out[n++] = '?';
+    } else {
+      memcpy(out + n, text + i, step);
+      n += step;
+    }
+  }
+  out[n] = '\0';
+  return out;
+}

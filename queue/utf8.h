@@ -14,6 +14,10 @@ size_t utf8_step(const char *s, size_t len, bool *valid);
 /* Offset of the first byte that is not UTF-8; len when all is well. */
 size_t utf8_check(const char *s, size_t len);
 
+/* The beginning of a text, for a message: whole characters, an ellipsis where it was cut, ? for what is no character or
+ * a control character. At most size - 1 bytes, size 8 at least; NUL-terminated. Returns out. */
+const char *utf8_excerpt(const char *text, size_t len, char *out, size_t size);
+
 /* Copies with one U+FFFD for each maximal subpart; malloc'ed, NUL-terminated. NULL when memory is short. */
 char *utf8_sanitize(const char *s, size_t len, size_t *out_len);
 

@@ -21,7 +21,7 @@ static void load(const char *calls, bool loose) {
 
   snprintf(text, sizeof(text), "%s%s]}", START, calls);
   ck_assert_msg(record_parse(text, strlen(text), &record, error) == 0, "%s", error);
-  ck_assert_int_eq(replay_new(&record, ISOQ_STATUS_OK, 3, loose, false, &replay), 0);
+  ck_assert_int_eq(replay_new(&record, ISOQ_STATUS_OK, 3, 0, loose, false, &replay), 0);
 }
 
 static void finish(void) {
@@ -137,14 +137,17 @@ START_TEST(limits_are_as_recorded_and_wide_enough_to_get_there) {
   ck_assert_uint_eq(job.memory_mb, 64);
   ck_assert(job.has_seed && job.seed == 5 && !job.capture_console);
   replay_free(replay);
-  ck_assert_int_eq(replay_new(&record, ISOQ_STATUS_TIMEOUT, 3, false, false, &replay), 0);
+  ck_assert_int_eq(replay_new(&record, ISOQ_STATUS_TIMEOUT, 3, 0, false, false, &replay), 0);
   ck_assert_str_eq(replay->trace, "s2,3,200 c5 ");
   replay_free(replay);
-  ck_assert_int_eq(replay_new(&record, ISOQ_STATUS_OOM, 0, false, false, &replay), 0);
+  ck_assert_int_eq(replay_new(&record, ISOQ_STATUS_CANCELLED, 3, 70.5, false, false, &replay), 0);
+  ck_assert_str_eq(replay->trace, "s8,3,71 c5 ");
+  replay_free(replay);
+  ck_assert_int_eq(replay_new(&record, ISOQ_STATUS_OOM, 0, 0, false, false, &replay), 0);
   replay_set_up_job(replay, ISOQ_STATUS_OOM, names, 2, &job);
   ck_assert_uint_eq(job.memory_mb, 128);
   replay_free(replay);
-  ck_assert_int_eq(replay_new(&record, ISOQ_STATUS_TIMEOUT, 3, true, false, &replay), 0);
+  ck_assert_int_eq(replay_new(&record, ISOQ_STATUS_TIMEOUT, 3, 0, true, false, &replay), 0);
   ck_assert_str_eq(replay->trace, "c5 ");
   replay_set_up_job(replay, ISOQ_STATUS_TIMEOUT, names, 2, &job);
   ck_assert_uint_eq(job.timeout_ms, 200);

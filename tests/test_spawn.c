@@ -132,6 +132,30 @@ START_TEST(test_only_what_is_asked_for_is_an_argument) {
 }
 END_TEST
 
+START_TEST(test_no_core_file_from_the_first_moment_on) {
+  struct rlimit before, cores;
+  char proc[64], limits[4096];
+  ssize_t n;
+  int fd;
+
+  ck_assert_int_eq(getrlimit(RLIMIT_CORE, &before), 0);
+  cores = (struct rlimit){before.rlim_max, before.rlim_max};
+  setrlimit(RLIMIT_CORE, &cores); /* a broker that may */
+  start(".silent", false);
+  setrlimit(RLIMIT_CORE, &before);
+  snprintf(proc, sizeof(proc), "/proc/%d/limits", (int)child.pid);
+  fd = open(proc, O_RDONLY | O_CLOEXEC);
+  n = read(fd, limits, sizeof(limits) - 1);
+  close(fd);
+  ck_assert_int_gt(n, 0);
+  limits[n] = '\0';
+  ck_assert_msg(strstr(limits, "Max core file size        0                    0 ") != NULL, "%s", limits);
+  spawn_signal(&child, SIGKILL);
+  wait_for_end();
+  spawn_close(&child);
+}
+END_TEST
+
 START_TEST(test_standard_descriptors_closed_in_the_broker) {
   char *report;
   int saved = fcntl(2, F_DUPFD_CLOEXEC, 100);
@@ -385,6 +409,7 @@ int main(int argc, char **argv) {
   tcase_set_timeout(tests, 60);
   tcase_add_test(tests, test_child_is_clean);
   tcase_add_test(tests, test_only_what_is_asked_for_is_an_argument);
+  tcase_add_test(tests, test_no_core_file_from_the_first_moment_on);
   tcase_add_test(tests, test_standard_descriptors_closed_in_the_broker);
   tcase_add_test(tests, test_descriptors_at_the_parent);
   tcase_add_test(tests, test_missing_program);

@@ -24,14 +24,16 @@ static bool ends_at_its_own_place(enum isoq_status status) {
   return status == ISOQ_STATUS_OK || status == ISOQ_STATUS_ERROR || status == ISOQ_STATUS_OUTPUT_LIMIT;
 }
 
-static int make_trace(struct replay *replay, enum isoq_status status, size_t entries) {
+static int make_trace(struct replay *replay, enum isoq_status status, size_t entries, double ran_ms) {
   const struct record *record = replay->record;
   char first[64] = "";
-  uint32_t limit = status == ISOQ_STATUS_TIMEOUT       ? record->timeout_ms
-                   : status == ISOQ_STATUS_CPU_TIMEOUT ? record->cpu_ms
-                   : status == ISOQ_STATUS_OOM         ? record->memory_mb
-                                                       : 0;
+  uint32_t limit = 0;
 
+  if (status == ISOQ_STATUS_TIMEOUT) limit = record->timeout_ms;
+  if (status == ISOQ_STATUS_CPU_TIMEOUT) limit = record->cpu_ms;
+  if (status == ISOQ_STATUS_OOM) limit = record->memory_mb;
+  if (status == ISOQ_STATUS_CANCELLED)
+    limit = ran_ms > 0 && ran_ms < record->timeout_ms ? (uint32_t)ran_ms + 1 : record->timeout_ms;
   if (!ends_at_its_own_place(status) && !replay->loose)
     snprintf(first, sizeof(first), "s%d,%zu,%u ", (int)status, entries, limit);
   replay->trace_len = strlen(first) + record->trace_len;
@@ -41,8 +43,8 @@ static int make_trace(struct replay *replay, enum isoq_status status, size_t ent
   return 0;
 }
 
-int replay_new(const struct record *record, enum isoq_status status, size_t entries, bool loose, bool live,
-               struct replay **out) {
+int replay_new(const struct record *record, enum isoq_status status, size_t entries, double ran_ms,
+               bool loose, bool live, struct replay **out) {
   struct replay *replay = calloc(1, sizeof(*replay));
 
   if (replay == NULL) return -ENOMEM;
@@ -50,7 +52,7 @@ int replay_new(const struct record *record, enum isoq_status status, size_t entr
   replay->loose = loose;
   replay->live = live;
   replay->used = calloc(record->call_count + 1, sizeof(*replay->used));
-  if (replay->used == NULL || make_trace(replay, status, entries) < 0) {
+  if (replay->used == NULL || make_trace(replay, status, entries, ran_ms) < 0) {
     replay_free(replay);
     return -ENOMEM;
   }

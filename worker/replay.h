@@ -41,11 +41,12 @@ struct replay {
 };
 
 /*
- * `entries`: of console output in the recorded result; `status`: of that. 0 or -ENOMEM. With `loose`, `live` says what
+ * `entries`: of console output in the recorded result; `status`: of that; `ran_ms`: how long it ran, 0 where that is not
+ * known. 0 or -ENOMEM. With `loose`, `live` says what
  * becomes of new calls.
  */
-int replay_new(const struct record *record, enum isoq_status status, size_t entries, bool loose, bool live,
-               struct replay **out);
+int replay_new(const struct record *record, enum isoq_status status, size_t entries, double ran_ms,
+               bool loose, bool live, struct replay **out);
 void replay_free(struct replay *replay);
 
 /* The limits of the recorded run (for a strict replay with room to reach where it was stopped), and its seed, into a job

@@ -22,13 +22,12 @@ static const char *const function_names[] = {
 /* Bit i of the result for function i; `*unknown` is the first name that is none. */
 static uint32_t functions_of(const struct config_list *names, const char **unknown) {
   uint32_t allowed = 0;
-  size_t id;
 
   *unknown = NULL;
   for (size_t i = 0; i < names->count; i++) {
-    for (id = 0; id < FUNCTION_COUNT && strcmp(function_names[id], names->items[i]) != 0;)
-      id++;
-    if (id < FUNCTION_COUNT)
+    int id = binding_find(names->items[i], strlen(names->items[i]));
+
+    if (id >= 0)
       allowed |= UINT32_C(1) << id;
     else if (*unknown == NULL)
       *unknown = names->items[i];

@@ -36,6 +36,7 @@
 enum step {
   STEP_DESCRIPTORS,
   STEP_SESSION,
+  STEP_CORE,
   STEP_PARENT,
   STEP_EXEC
 };
@@ -43,6 +44,7 @@ enum step {
 static const char *const step_names[] = {
     [STEP_DESCRIPTORS] = "setting up its descriptors",
     [STEP_SESSION] = "making a session",
+    [STEP_CORE] = "forbidding core files",
     [STEP_PARENT] = "tying it to this process",
     [STEP_EXEC] = "running the program",
 };
@@ -156,6 +158,8 @@ static _Noreturn void child_run(struct plan *plan) {
   r = child_place_descriptors(plan);
   if (r < 0) child_fail(plan, STEP_DESCRIPTORS, -r);
   if (setsid() < 0) child_fail(plan, STEP_SESSION, errno);
+  /* It will forbid them itself, but it may be killed before it has come to that. */
+  if (setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) < 0) child_fail(plan, STEP_CORE, errno);
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) child_fail(plan, STEP_PARENT, errno);
   if (getppid() != plan->parent) /* it died before the line above */
     child_fail(plan, STEP_PARENT, ESRCH);

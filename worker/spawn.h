@@ -3,7 +3,7 @@
  * processor time.
  *
  * A child has the socket as descriptor 3 and nothing else of ours: an empty environment, /dev/null as 0 and
- * 1, a pipe (or, in sanitizer builds, our own stderr) as 2, its own session, default signals. The kernel
+ * 1, a pipe (or, in sanitizer builds, our own stderr) as 2, its own session, default signals, no core file. The kernel
  * kills it when this process dies, since an executor that runs JavaScript does not look at its socket.
  */
 #ifndef ISOQ_WORKER_SPAWN_H

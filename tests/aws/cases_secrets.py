@@ -102,12 +102,13 @@ def secrets_never_leak(s):
     s.fake.wait('operations/account.ListRegions/in_flight', at_least=1)
     children = rigs.children(s.worker.pid)
     true('no executor', children)
-    for pid in children:
-        size = search_process(s, pid)
-        true(f'only {size} bytes read', size > 5 << 20)
-    # The search itself can find: the script's own text is there.
-    true('the search finds nothing at all', any(b'listRegions(); r.length' in content for pid in children
-                                                for _, content in resident_memory(pid)))
+    if not rigs.under_asan():  # whose shadow is terabytes
+        for pid in children:
+            size = search_process(s, pid)
+            true(f'only {size} bytes read', size > 5 << 20)
+        # The search itself can find: the script's own text is there.
+        true('the search finds nothing at all', any(b'listRegions(); r.length' in content for pid in children
+                                                    for _, content in resident_memory(pid)))
     s.fake.no_faults()  # else the next page hangs too
     s.fake.release()
     waited = s.result('waiting')

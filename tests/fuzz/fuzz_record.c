@@ -26,7 +26,7 @@ static void ask(const struct record *record, bool loose) {
   const struct record_call *found;
   struct job job = {0};
 
-  require(replay_new(record, ISOQ_STATUS_TIMEOUT, 1, loose, false, &replay) == 0);
+  require(replay_new(record, ISOQ_STATUS_TIMEOUT, 1, 1, loose, false, &replay) == 0);
   replay_set_up_job(replay, ISOQ_STATUS_TIMEOUT, NULL, 0, &job);
   for (uint32_t i = 0; i < record->call_count && i < 8; i++) {
     const struct record_call *call = &record->calls[i];

@@ -153,6 +153,27 @@ def check_changed_call(setting, records):
     print(f'a changed call: {verdict["difference"]}')
 
 
+CANCELLED = ('console.log(Date.now()); for (;;);', 'let i = 0; for (;;) console.log(i++)',
+             'console.log("waits"); await new Promise(r => setTimeout(r, 1e6))',
+             'for (;;) { await new Promise(r => setTimeout(r, 5)); console.log(Date.now()) }')
+
+
+def record_cancelled(setting, results):
+    """Jobs that somebody stops while they run."""
+    for index, code in enumerate(CANCELLED):
+        job_id = f'cancelled.{index}'
+        setting.redis('LPUSH', PREFIX + 'jobs', json.dumps({'id': job_id, 'code': code, 'max_output_bytes': 5000}))
+        until('its claim', lambda: not setting.redis('LLEN', PREFIX + 'jobs'))
+
+        def cancelled():
+            setting.redis('PUBLISH', PREFIX + 'cancel', job_id)
+            return setting.redis('LPOP', f'{PREFIX}reply:{job_id}')
+        result = json.loads(until('its result', cancelled))
+        if result['status'] != 'cancelled':
+            raise Failure(f'{job_id} is {result["status"]}')
+        results[job_id] = ('cancelled', result)
+
+
 def push(setting, queue, job_id, code, **fields):
     """The result of one job."""
     setting.redis('LPUSH', f'isoq:{{{queue}}}:jobs', json.dumps({'id': job_id, 'code': code, **fields}))
@@ -228,6 +249,7 @@ def run(setting, arguments):
         jobs.append((f'{index}.{name}', name, statuses, fields))
         calls_made += calls
     results = record_jobs(setting, jobs)
+    record_cancelled(setting, results)
     records = {job_id: export(setting, job_id) for job_id in results}
     digests = sum('digest' in record for _, record in records.values())
     turned = sum(overtaken(record) for _, record in records.values())
@@ -244,7 +266,7 @@ def run(setting, arguments):
             slowest = max(slowest, (took, job_id))
             if code != 0 or verdict['identical'] is not True:
                 failures.append(job_id)
-                print(f'FAILED: {job_id}: {verdict["difference"]}\n  {json.dumps(dict(jobs_by_id(jobs))[job_id])}', flush=True)
+                print(f'FAILED: {job_id}: {verdict["difference"]}\n  {json.dumps(records[job_id][1]["job"])[:500]}', flush=True)
                 if arguments.keep:
                     shutil.copy(records[job_id][0], arguments.keep)
     check_changed_call(setting, records.values())
@@ -262,10 +284,6 @@ def run(setting, arguments):
           f'slowest replay {slowest[0]:.1f} s ({slowest[1]})')
     print(f'{len(results)} jobs recorded, {len(results) - len(failures)} replays identical, {len(failures)} different')
     return 1 if failures else 0
-
-
-def jobs_by_id(jobs):
-    return [(job_id, fields) for job_id, _, _, fields in jobs]
 
 
 def main():
