@@ -1,13 +1,22 @@
 #!/usr/bin/env python3
-"""Nothing is left behind: a script gives the same result in a new process and in an executor that has served others.
+"""Nothing is left behind: a script gives the same result whoever ran before it, and however it is isolated.
 
-Generates --scripts scripts (kinds.py) from --seed and runs each one twice, over the frames of worker/wire.h:
+Generates --scripts scripts (kinds.py) from --seed and runs each one twice, over the frames of worker/wire.h. First in
+the --mode that is tested:
 
-  used    in one of a few long-lived executors, in random order, polluters included. As in the pool, an executor is
-          replaced after an end that is not clean, and only then.
-  fresh   in a process of its own.
+  fresh    in a new isolate, in one of a few long-lived executors, in random order, polluters included. As in the
+           pool, an executor is replaced after an end that is not clean, and only then.
+  rewind   the same in executors that are put back as new after each script (executor_main.c).
+  process  in a process of its own, as a worker with `isolate = rewind` starts it.
 
-With --mode rewind the used ones are put back as new after each script (executor_main.c); the others never are.
+Then --against a reference:
+
+  process  a process of its own. It costs some 80 ms of processor time for each script.
+  fresh    a new isolate in a long-lived executor, which costs a few ms, and is for many scripts. What has run before
+           is not the same there: the order is another random one, with other polluters before a script, and the
+           executor is replaced after REFERENCE_MAX_JOBS. So a leak would have to come from two sets of predecessors
+           to be equal in both. And every SAMPLE_EVERYth script, and each one that differs, is run in a process of its
+           own as well: all three must be the same.
 
 Status, result, result_type, stdout, stderr, console_output, truncated and error must be the same; times and memory
 are not compared, but
@@ -16,9 +25,9 @@ are not compared, but
     fresh executor's, and
   - after jobs that together took far more time and memory than its limits allow, a script is not stopped by them.
 
-A fresh result must besides have a status which its kind permits, so that a template which never compiles is noticed.
+A reference must besides have a status which its kind permits, so that a template which never compiles is noticed.
 A mismatch prints the script, what differs, and the one predecessor that causes it, if one alone does. Of a run, one
-script again: --seed S --only N. The last line is "N passed, N failed".
+script again: --seed S --only N. The table at the end counts each kind; the last line is "N passed, N failed".
 """
 import argparse
 import collections
@@ -34,11 +43,15 @@ import time
 sys.dont_write_bytecode = True  # no files beside the sources
 
 import kinds
+import kinds_engine  # registers its own
 from wire import DEFAULT_MEMORY_MB, Executor, WireError
 
-# The pool's rule (worker/executor.c): after these the process stays.
+# After these the process stays. (The pool keeps none after output_limit, which this test can do without.)
 CLEAN = {'ok', 'error', 'output_limit'}
 COMPARED = ('status', 'result', 'result_type', 'stdout', 'stderr', 'console_output', 'error', 'truncated')
+BATCH = 2000  # scripts of which all results are kept
+REFERENCE_MAX_JOBS = 64
+SAMPLE_EVERY = 20
 PROBE_EVERY = 25
 PROBES = ({'code': '1 + 1'}, {'code': 'console.log({a: 1})'}, {'code': 'new URL("http://example.com/").href'})
 PROBE_TOLERANCE = 0.2
@@ -67,8 +80,8 @@ def comparable(result):
     return out
 
 
-def differences(fresh, used):
-    return [key for key in COMPARED if fresh[key] != used[key]]
+def differences(one, other):
+    return [key for key in COMPARED if one[key] != other[key]]
 
 
 def shorten(value):
@@ -78,21 +91,24 @@ def shorten(value):
 
 
 class Lane:
-    """One used executor after the other, and what each of them has served."""
+    """One executor after the other, and what each of them has served. `max_jobs`: of one executor; None: any number."""
 
-    def __init__(self, run):
-        self.run, self.executor, self.served = run, None, []
+    def __init__(self, run, arguments, max_jobs=None):
+        self.run, self.arguments, self.max_jobs = run, arguments, max_jobs
+        self.executor, self.served = None, []
         self.oldest = 0  # jobs of the longest-lived executor
         self.retired = 0  # executors that could not be rewound after a clean end
 
     def execute(self, job):
         if self.executor is None:
-            self.executor, self.served = Executor(self.run.path, *self.run.arguments), []
+            self.executor, self.served = Executor(self.run.path, *self.arguments), []
         result = self.executor.run(job, self.run.patience_s)
         self.oldest = max(self.oldest, self.executor.used)
         self.retired += result['status'] in CLEAN and result['retire']
         if result['status'] not in CLEAN or result['retire']:
             self.replace(clean=False)
+        elif self.executor.used == self.max_jobs:
+            self.replace(clean=True)
         return result
 
     def replace(self, clean):
@@ -109,25 +125,31 @@ class Lane:
 class Run:
     def __init__(self, options):
         self.path, self.seed, self.patience_s = options.executor, options.seed, options.patience
-        self.spoil, self.jobs = options.spoil, options.jobs
-        self.arguments = [f'--rewind={DEFAULT_MEMORY_MB}'] if options.mode == 'rewind' else []
-        self.retired = 0
-        self.scripts = [kinds.make(options.seed, index) for index in range(options.scripts)]
-        self.passed, self.failures, self.explained = 0, 0, 0
+        self.spoil, self.jobs, self.count = options.spoil, options.jobs, options.scripts
+        self.mode, self.against = options.mode, options.against
+        self.arguments = [] if options.mode == 'fresh' else [f'--rewind={DEFAULT_MEMORY_MB}']
+        self.scripts = {}         # of this batch, by index
+        self.lanes = [Lane(self, self.arguments, 1 if self.mode == 'process' else None) for _ in range(self.jobs)]
+        self.references = [Lane(self, [], REFERENCE_MAX_JOBS if self.against == 'fresh' else 1)
+                           for _ in range(self.jobs)]
+        self.passed, self.failures, self.explained, self.sampled = 0, 0, 0, 0
         self.lock = threading.Lock()
-        self.used = {}            # index → (result, what its executor served, how many before)
+        self.used = {}            # index → (result, jobs that its executor had served)
         self.probes = [[] for _ in PROBES]  # (peak_memory_bytes, scripts served before)
         self.statuses, self.by_kind = collections.Counter(), collections.defaultdict(collections.Counter)
-        self.oldest = 0
+        self.seconds = collections.Counter()  # by kind, of the mode that is tested
 
     def fail(self, *lines):
         with self.lock:
             self.failures += 1
         say('', 'FAILED: ' + lines[0], *lines[1:])
 
-    def one_fresh(self, *jobs):
-        """Results of the jobs, in this order, in one new process; several: of the mode that is tested."""
-        executor, results = Executor(self.path, *(self.arguments if len(jobs) > 1 else [])), []
+    def one_fresh(self, job):
+        return self.in_one(job)[0]
+
+    def in_one(self, *jobs, arguments=()):
+        """Results of the jobs, in this order, in one new process."""
+        executor, results = Executor(self.path, *arguments), []
         try:
             for job in jobs:
                 results.append(executor.run(job, self.patience_s))
@@ -138,52 +160,62 @@ class Run:
         finally:
             executor.kill()
 
-    # ---- used
+    # ---- the mode that is tested
 
-    def run_lane(self, indices):
-        lane = Lane(self)
-        try:
-            for count, index in enumerate(indices):
-                try:
-                    result = lane.execute(self.scripts[index]['job'])
-                except (WireError, EOFError) as error:
-                    self.fail(f'script {index} in a used executor: {error}', *self.describe(index))
-                    lane.replace(clean=False)
-                    continue
-                if self.spoil and index % self.spoil == 0:
-                    result = {**result, 'stdout': result['stdout'] + 'spoilt'}
-                self.used[index] = comparable(result), lane.served, len(lane.served)
-                lane.served.append(index)
+    def run_lane(self, lane, indices):
+        for count, index in enumerate(indices):
+            started = time.monotonic()
+            try:
+                result = lane.execute(self.scripts[index]['job'])
+                served = lane.served
+                served.append(index)
                 if count % PROBE_EVERY == PROBE_EVERY - 1:
-                    served = len(lane.served) if lane.executor else 0
-                    for probe, peaks in zip(PROBES, self.probes):
-                        peaks.append((lane.execute(probe)['peak_memory_bytes'], served))
-            lane.replace(clean=True)
-        except (WireError, EOFError) as error:
-            self.fail(f'a used executor, between scripts: {error}')
-            lane.replace(clean=False)
-        with self.lock:
-            self.oldest = max(self.oldest, lane.oldest)
-            self.retired += lane.retired
+                    self.probe(lane)
+            except (WireError, EOFError) as error:
+                self.fail(f'script {index} in a used executor: {error}', *self.describe(index))
+                lane.replace(clean=False)
+                continue
+            if self.spoil and index % self.spoil == 0:
+                result = {**result, 'stdout': result['stdout'] + 'spoilt'}
+            with self.lock:
+                self.used[index] = comparable(result), served, len(served) - 1
+                self.seconds[self.scripts[index]['name']] += time.monotonic() - started
 
-    # ---- fresh, and the comparison
+    def probe(self, lane):
+        for probe, peaks in zip(PROBES, self.probes):
+            served = lane.executor.used if lane.executor else 0
+            peaks.append((lane.execute(probe)['peak_memory_bytes'], served))
 
-    def compare(self, index):
+    # ---- the reference, and the comparison
+
+    def compare_lane(self, lane, indices):
+        for index in indices:
+            if index not in self.used:
+                continue
+            try:
+                reference = comparable(lane.execute(self.scripts[index]['job']))
+                own = None
+                if self.against == 'fresh' and (index % SAMPLE_EVERY == 0 or differences(reference, self.used[index][0])):
+                    own = comparable(self.one_fresh(self.scripts[index]['job']))
+            except (WireError, EOFError) as error:
+                self.fail(f'script {index} in a reference: {error}', *self.describe(index))
+                lane.replace(clean=False)
+                continue
+            self.compare(index, reference, own)
+
+    def compare(self, index, reference, own):
         script = self.scripts[index]
-        if index not in self.used:
-            return
-        try:
-            fresh = comparable(self.one_fresh(script['job'])[0])
-        except (WireError, EOFError) as error:
-            self.fail(f'script {index} in a fresh executor: {error}', *self.describe(index))
-            return
         used, served, count = self.used.pop(index)
+        fresh = own or reference
         with self.lock:
             self.statuses[fresh['status']] += 1
             self.by_kind[script['name']][fresh['status']] += 1
+            self.sampled += own is not None
         wrong = differences(fresh, used)
         if wrong:
             self.explain(index, fresh, used, wrong, served[:count])
+        elif differences(fresh, reference):
+            self.explain(index, fresh, reference, differences(fresh, reference), None)
         elif script['statuses'] is not None and fresh['status'] not in script['statuses']:
             self.fail(f'script {index} ended as {fresh["status"]}, not {"|".join(sorted(script["statuses"]))}',
                       *self.describe(index), '---- error', shorten(fresh['error']))
@@ -198,30 +230,32 @@ class Run:
                 '---- code', shorten(script['job']['code'])]
 
     def explain(self, index, fresh, used, wrong, before):
-        lines = self.describe(index)
+        """`before`: what the executor had served; None: it was the reference, of the mode `fresh`."""
+        lines, who = self.describe(index), self.mode if before is not None else 'reference'
         for key in wrong:
-            lines += [f'---- {key}, fresh', shorten(fresh[key]), f'---- {key}, used', shorten(used[key])]
+            lines += [f'---- {key}, fresh', shorten(fresh[key]), f'---- {key}, {who}', shorten(used[key])]
         with self.lock:
             self.explained += 1
             explain = self.explained <= MISMATCHES_EXPLAINED
-        if explain:
+        if explain and before is not None:
             lines.append('---- ' + self.culprit(index, fresh, before))
         self.fail(f'script {index} differs in {", ".join(wrong)}', *lines)
 
     def culprit(self, index, fresh, before):
         """Looks for one script after which this one gives another result than alone."""
-        job = self.scripts[index]['job']
+        made = {one: kinds.make(self.seed, one) for one in [*before[-CULPRITS_TRIED:], index]}
+        job = made[index]['job']
         try:
-            if differences(fresh, comparable(self.one_fresh(job)[0])):
+            if differences(fresh, comparable(self.one_fresh(job))):
                 return 'two fresh executors differ, too: the script itself, or its time limit, is not deterministic'
-            chain = [self.scripts[one]['job'] for one in before] + [job]
-            if not differences(fresh, comparable(self.one_fresh(*chain)[-1])):
+            chain = [kinds.make(self.seed, one)['job'] for one in before] + [job]
+            if not differences(fresh, comparable(self.in_one(*chain, arguments=self.arguments)[-1])):
                 return f'not seen again after the same {len(before)} scripts'
             for one in reversed(before[-CULPRITS_TRIED:]):
-                results = self.one_fresh(self.scripts[one]['job'], job)
+                results = self.in_one(made[one]['job'], job, arguments=self.arguments)
                 if len(results) == 2 and differences(fresh, comparable(results[1])):
-                    return f'script {one} alone before it is enough ({self.scripts[one]["kind"]}):\n' + \
-                        shorten(self.scripts[one]['job']['code'])
+                    return f'script {one} alone before it is enough ({made[one]["kind"]}):\n' + \
+                        shorten(made[one]['job']['code'])
         except (WireError, EOFError) as error:
             return f'while looking for the cause: {error}'
         return f'none of the last {min(len(before), CULPRITS_TRIED)} scripts before it is enough alone'
@@ -230,7 +264,7 @@ class Run:
 
     def check_memory(self):
         for probe, probed in zip(PROBES, self.probes):
-            fresh = sorted(self.one_fresh(probe)[0]['peak_memory_bytes'] for _ in range(3))[1]
+            fresh = sorted(self.one_fresh(probe)['peak_memory_bytes'] for _ in range(3))[1]
             peaks = [peak for peak, _ in probed] or [fresh]
             say(f'peak memory of `{probe["code"]}`: {fresh} bytes in a fresh executor, '
                 f'{min(peaks)} to {max(peaks)} in used ones ({len(probed)} times)')
@@ -259,7 +293,7 @@ class Run:
         }
         for name, jobs in sequences.items():
             try:
-                results = self.one_fresh(*jobs)
+                results = self.in_one(*jobs, arguments=self.arguments)
             except (WireError, EOFError) as error:
                 self.fail(f'limits are a job\'s own: {name}: {error}')
                 continue
@@ -272,24 +306,42 @@ class Run:
 
     # ---- the whole
 
+    def batch(self, threads, first, last):
+        """Lanes keep their executors from batch to batch. `threads`: one pool, since executors end with the thread
+        that started them."""
+        self.scripts = {index: kinds.make(self.seed, index) for index in range(first, last)}
+        for name, lanes, work in (('order', self.lanes, self.run_lane), ('reference', self.references, self.compare_lane)):
+            order = list(range(first, last))
+            random.Random(f'{self.seed}/{name}/{first}').shuffle(order)
+            for done in [threads.submit(work, lane, order[number::self.jobs]) for number, lane in enumerate(lanes)]:
+                done.result()
+        if last < self.count:
+            say(f'{last} scripts, {self.failures} failed')
+
     def all(self):
-        order = list(range(len(self.scripts)))
-        random.Random(f'{self.seed}/order').shuffle(order)
         with concurrent.futures.ThreadPoolExecutor(self.jobs) as threads:
-            for done in [threads.submit(self.run_lane, order[lane::self.jobs]) for lane in range(self.jobs)]:
-                done.result()
-            for done in [threads.submit(self.compare, index) for index in range(len(self.scripts))]:
-                done.result()
+            for first in range(0, self.count, BATCH):
+                self.batch(threads, first, min(first + BATCH, self.count))
+            for lane in self.lanes + self.references:
+                try:
+                    lane.replace(clean=True)
+                except WireError as error:
+                    self.fail(f'an executor, after its last script: {error}')
         self.check_memory()
-        self.check_not_charged()
+        if self.mode != 'process':
+            self.check_not_charged()
 
     def report(self, seconds):
         for name in sorted(self.by_kind):
             counts = self.by_kind[name]
             text = ', '.join(f'{status} {n}' for status, n in counts.most_common())
-            say(f'{sum(counts.values()):6}  {name:42} {text}')
+            say(f'{sum(counts.values()):6}  {name:42} {self.seconds[name] * 1000 / sum(counts.values()):6.0f} ms  {text}')
+        references = ', '.join([f'against {self.against}'] + [f'{self.sampled} of them against a process, too'] *
+                               (self.against == 'fresh'))
         say(f'{len(self.by_kind)} kinds; ' + ', '.join(f'{status} {n}' for status, n in self.statuses.most_common()),
-            f'longest life of a used executor: {self.oldest} jobs; not rewound after a clean end: {self.retired}; {seconds:.0f} s; seed {self.seed}',
+            f'{self.mode}, {references}; longest life of a used executor: '
+            f'{max(lane.oldest for lane in self.lanes)} jobs; not rewound after a clean end: '
+            f'{sum(lane.retired for lane in self.lanes)}; {seconds:.0f} s; seed {self.seed}',
             f'{self.passed} passed, {self.failures} failed')
 
 
@@ -299,14 +351,15 @@ def show(options):
     chain = [kinds.make(options.seed, index) for index in options.after + [options.only]]
     script = chain[-1]
     print(f'kind: {script["kind"]}', script['job']['code'], sep='\n')
-    for jobs in ([script['job']], [one['job'] for one in chain]):
-        print(json.dumps(run.one_fresh(*jobs)[-1], indent=1))
+    for jobs, arguments in (([script['job']], []), ([one['job'] for one in chain], run.arguments)):
+        print(json.dumps(run.in_one(*jobs, arguments=arguments)[-1], indent=1))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--scripts', type=int, default=500)
-    parser.add_argument('--mode', choices=('fresh', 'rewind'), default='fresh', help='of the used executors')
+    parser.add_argument('--mode', choices=('fresh', 'rewind', 'process'), default='fresh', help='that is tested')
+    parser.add_argument('--against', choices=('process', 'fresh'), default='process', help='the reference')
     parser.add_argument('--seed', type=int, default=1, help='0: a new one')
     parser.add_argument('--jobs', type=int, default=2, help='executors at a time')
     parser.add_argument('--patience', type=float, default=60, help='seconds beyond its timeout_ms that a job may take')
@@ -320,7 +373,7 @@ def main():
     sys.stdout.reconfigure(encoding='utf-8', errors='backslashreplace')
     if options.only is not None:
         return show(options)
-    say(f'seed {options.seed}, {options.scripts} scripts, {options.executor}')
+    say(f'seed {options.seed}, {options.scripts} scripts, mode {options.mode} against {options.against}, {options.executor}')
     started = time.monotonic()
     run = Run(options)
     run.all()
