@@ -1,11 +1,21 @@
 #!/usr/bin/env python3
-"""Many small jobs through two workers: every one has its result, no worker grows, and nothing stays in Redis but what
-has an end: replies and done keys with their TTLs, and the counters.
-
-The resident size of a worker at rest is taken after a tenth of the jobs, when every buffer has found its size, and at
-the end. It may differ by GROWTH_MAX_KB: less than a leak of one result a job makes of 3,000 jobs already.
+"""Many small jobs: every one has its result, no worker grows, and nothing stays in Redis but what has an end: replies
+and done keys with their TTLs, and the counters.
 
   tests/chaos/growth.py [--jobs 100000]        needs ISOQ_TEST_BIN_DIR
+
+pushes one kind of job to two workers. The resident size of a worker at rest is taken after a tenth of the jobs, when
+every buffer has found its size, and at the end. It may differ by GROWTH_MAX_KB: less than a leak of one result a job
+makes of 3,000 jobs already.
+
+  tests/chaos/growth.py --mixed [--isolate rewind] [--executor-max-jobs 1000000] [--undisturbed]
+
+pushes the kinds of mixed.py to one worker, checks each result, and looks at the executors as well: after each tenth,
+all of them at rest. The broker, and the mean of the executors, may have grown by GROWTH_MAX_SHARE between the first
+tenth and the last, and so may each executor that is there at both times. An executor is replaced after
+--executor-max-jobs, and at once after a job that ended as timeout, oom, output_limit or cancelled, or had a process of
+its own: few of these are among the jobs, and none with --undisturbed, which together with a high --executor-max-jobs
+shows one executor's size over its whole life.
 """
 import argparse
 import json
@@ -18,17 +28,21 @@ from collections import Counter
 sys.dont_write_bytecode = True  # no files beside the sources
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
 # pylint: disable=wrong-import-position
+import mixed
 from rig import (JOBS, PREFIX, SKIPPED, Failure, RedisServer, Rig, Worker, children, resident_kb, under_asan, until)
 
-EXECUTORS = 2
+EXECUTORS, SPARES = 2, 1
 WORKERS = 2
 BATCH = 500
 BACKLOG_MAX = 4000
 GROWTH_MAX_KB = 512
+GROWTH_MAX_SHARE = 0.10
+STEPS = 10
 REPLY_TTL_S = 3600
 PATIENCE_S = 120           # without any progress
 SETTINGS = {'executors': EXECUTORS, 'reply_ttl_s': REPLY_TTL_S, 'log_level': 'warn'}
 RECORD_TTL_S = 86400  # the default of record_ttl_s
+MIXED_SETTINGS = {'executors': EXECUTORS, 'memory_mb': 64, 'record_ttl_s': 20, 'log_level': 'warn'}
 KEYS_THAT_STAY = re.compile(r'isoq:\{default\}:(reply|done|record):g\d+$')
 
 
@@ -36,13 +50,13 @@ def payload(number):
     return json.dumps({'id': f'g{number}', 'code': 'input * 2', 'input': number})
 
 
-def run_jobs(redis, first, last):
+def run_jobs(redis, first, last, make=payload):
     """Pushes them, never more than BACKLOG_MAX ahead of the workers, until all are processed."""
     pushed, progress_at, processed = first, time.monotonic(), first
     while processed < last:
         if pushed < last and pushed - processed < BACKLOG_MAX:
             until_number = min(pushed + BATCH, last)
-            redis.many([('LPUSH', JOBS, payload(number)) for number in range(pushed, until_number)])
+            redis.many([('LPUSH', JOBS, make(number)) for number in range(pushed, until_number)])
             pushed = until_number
         else:
             time.sleep(0.02)
@@ -54,11 +68,11 @@ def run_jobs(redis, first, last):
     until('nothing is claimed', lambda: not redis('EXISTS', JOBS) and not redis('KEYS', PREFIX + 'claimed:*'))
 
 
-def at_rest_kb(worker):
+def at_rest_kb(pid):
     """The least of two seconds: what the last jobs took is given back in a moment."""
-    deadline, least = time.monotonic() + 2, resident_kb(worker.pid)
+    deadline, least = time.monotonic() + 2, resident_kb(pid)
     while time.monotonic() < deadline:
-        least = min(least, resident_kb(worker.pid))
+        least = min(least, resident_kb(pid))
         time.sleep(0.05)
     return least
 
@@ -111,10 +125,10 @@ def run(rig, jobs):
     wrong, first = [], max(1, jobs // 10)
     started = time.monotonic()
     run_jobs(redis, 0, first)
-    before = [at_rest_kb(worker) for worker in workers]
+    before = [at_rest_kb(worker.pid) for worker in workers]
     run_jobs(redis, first, jobs)
     took_s = time.monotonic() - started
-    after = [at_rest_kb(worker) for worker in workers]
+    after = [at_rest_kb(worker.pid) for worker in workers]
     for worker, small, large in zip(workers, before, after):
         print(f'{worker.name}: {small} kB after {first} jobs, {large} kB after {jobs}', flush=True)
         if large - small > GROWTH_MAX_KB:
@@ -129,16 +143,84 @@ def run(rig, jobs):
     return wrong
 
 
+# ---- jobs of many kinds
+
+
+class Sizes:
+    """Of one worker and its executors, at rest, after each step."""
+
+    def __init__(self, worker):
+        self.worker, self.steps = worker, []
+
+    def take(self, jobs):
+        until('all executors are there', lambda: len(children(self.worker.pid)) == EXECUTORS + SPARES)
+        executors = {child: resident_kb(child[0]) for child in children(self.worker.pid).items()}
+        self.steps.append((at_rest_kb(self.worker.pid), executors))
+        listed = ', '.join(f'{kb} (process {pid})' for (pid, _), kb in sorted(executors.items()))
+        print(f'{jobs:7} jobs: broker {self.steps[-1][0]} kB, executors {listed}', flush=True)
+
+    def complaints(self):
+        (broker, executors), (broker_then, executors_then) = self.steps[0], self.steps[-1]
+        pairs = [('the broker', broker, broker_then), ('executors grew; their mean', mean(executors), mean(executors_then))]
+        pairs += [(f'executor {one[0]}', executors[one], executors_then[one]) for one in executors if one in executors_then]
+        return [f'{name}: from {kb} to {kb_then} kB; at most {GROWTH_MAX_SHARE:.0%} are allowed'
+                for name, kb, kb_then in pairs if kb_then > kb * (1 + GROWTH_MAX_SHARE)]
+
+
+def mean(executors):
+    return sum(executors.values()) // len(executors)
+
+
+def check_mixed(redis, first, last, kinds, seen):
+    """Of these jobs, and takes their results away."""
+    wrong = []
+    for start in range(first, last, BATCH):
+        numbers = range(start, min(start + BATCH, last))
+        for number, replies in zip(numbers, redis.many([('LRANGE', f'{PREFIX}reply:g{n}', 0, -1) for n in numbers])):
+            complaint = mixed.complaint(number, kinds, replies)
+            seen[mixed.kind_of(number, kinds).name] += 1
+            if complaint:
+                wrong.append(f'g{number}: {complaint}')
+        redis('DEL', *[f'{PREFIX}reply:g{number}' for number in numbers])
+    return wrong
+
+
+def run_mixed(rig, options):
+    redis = RedisServer(rig, arguments=['--appendonly', 'no']).start().ready().connect(60)
+    worker = Worker(rig, 'worker-1', f'unix://{rig.path("redis.sock")}', {
+        **MIXED_SETTINGS, 'isolate': options.isolate, 'executor_max_jobs': options.executor_max_jobs})
+    kinds = mixed.KINDS + ([] if options.undisturbed else mixed.REPLACING)
+    wrong, sizes, seen, started = [], Sizes(worker), Counter(), time.monotonic()
+    bounds = [options.jobs * step // STEPS for step in range(STEPS + 1)]
+    for first, last in zip(bounds, bounds[1:]):
+        run_jobs(redis, first, last, lambda number: mixed.payload(number, kinds))
+        wrong += check_mixed(redis, first, last, kinds, seen)
+        sizes.take(last)
+    print(f'{options.jobs} jobs in {time.monotonic() - started:.0f} s: ' +
+          ', '.join(f'{name} {count}' for name, count in seen.most_common()), flush=True)
+    print(f'stats: {redis.stats()}', flush=True)
+    wrong += sizes.complaints()
+    if (status := worker.stop()) != 0 or any(worker.read_log()):
+        wrong.append(f'the worker ended with status {status}; {worker.tail()}')
+    if rig.orphans():
+        wrong.append(f'executors left over: {rig.orphans()}')
+    return wrong
+
+
 def main():
     parser = argparse.ArgumentParser(description='Many small jobs: all results, no growth, nothing left.')
     parser.add_argument('--jobs', type=int, default=100000)
+    parser.add_argument('--mixed', action='store_true', help='of many kinds, through one worker')
+    parser.add_argument('--isolate', choices=('fresh', 'rewind'), default='fresh', help="with --mixed: the worker's setting")
+    parser.add_argument('--executor-max-jobs', type=int, default=1000, help="with --mixed: the worker's setting")
+    parser.add_argument('--undisturbed', action='store_true', help='with --mixed: no jobs after which an executor goes')
     arguments = parser.parse_args()
     if under_asan():
         print('skipped: under AddressSanitizer resident sizes mean nothing')
         return SKIPPED
     with Rig('isoq-growth-') as rig:
         try:
-            wrong = run(rig, arguments.jobs)
+            wrong = run_mixed(rig, arguments) if arguments.mixed else run(rig, arguments.jobs)
         except Failure as failure:
             wrong = [str(failure)]
         for one in wrong[:12]:

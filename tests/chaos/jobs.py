@@ -9,7 +9,10 @@ TIMEOUT_MS = 20000  # for jobs that end by themselves, however slow the machine
 
 
 class Kind:
-    def __init__(self, name, weight, code, status='ok', result=None, check=None, needs=None, **fields):
+    """`cancelled`: cancels.py cancels it."""
+
+    def __init__(self, name, weight, code, status='ok', result=None, check=None, needs=None, cancelled=False, **fields):
+        self.cancelled = cancelled
         self.name, self.weight, self.code, self.status = name, weight, code, status
         self.result, self.check, self.needs = result, check, needs
         self.fields = {'timeout_ms': TIMEOUT_MS, **fields}
@@ -50,6 +53,13 @@ def all_of_the_output(number, result):
     return None if got == wanted else f'{len(got)} characters of output, not {len(wanted)}'
 
 
+def keeps_what_it_printed(number, result):
+    """It may have been cancelled before it ran."""
+    if result['error']['name'] != 'CancelledError' or result['result'] is not None:
+        return f'error {result["error"]}, result {result["result"]}'
+    return None if result['stdout'] in ('', f'{number}\n') else f'output {result["stdout"]!r}'
+
+
 def names_the_field(_, result):
     return None if 'cod' in (result['error'] or {}).get('message', '') else f'error {result["error"]}'
 
@@ -71,4 +81,11 @@ KINDS = [
     Kind('retried', 5, 'throw new Error(`e${input.n}`)', 'error', check=tried_twice, needs='retries',
          max_attempts=2, backoff_ms=100),
     Kind('delayed', 5, '`d${input.n}`', result=lambda n: f'd{n}', needs='delays', delay_ms=700),
+    # They would end by themselves long after the last of their cancellations.
+    Kind('stopped_waiting', 3, 'console.log(input.n); await new Promise(done => setTimeout(done, 40000))', 'cancelled',
+         check=keeps_what_it_printed, cancelled=True, timeout_ms=60000),
+    Kind('stopped_busy', 2, 'console.log(input.n); for (;;);', 'cancelled', check=keeps_what_it_printed, cancelled=True,
+         timeout_ms=60000),
+    Kind('stopped_delayed', 2, 'console.log(input.n); for (;;) await null', 'cancelled', check=keeps_what_it_printed,
+         needs='delays', cancelled=True, delay_ms=900, timeout_ms=60000),
 ]

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """No job is lost, whatever dies: workers, their executors, Redis and the network between them fail by a seeded schedule
-(faults.py) while jobs of all kinds (jobs.py) are pushed. Then everything is let run dry, and each job is accounted for.
+(faults.py) while jobs of all kinds (jobs.py) are pushed and some of them cancelled (cancels.py). Then everything is let run dry, and each job is accounted for.
 
   tests/chaos/run.py --seconds 60 --seed 7        one run
   tests/chaos/run.py --seconds 60 --seeds 1-20    twenty, one after the other
+  … --isolate rewind                              with executors that are put back as new after each job
 
 Redis keeps an append-only file with `appendfsync always`: it then answers only when what it says is in the file, so a
 kill -9 loses nothing that anybody was told about, and whatever is missing in the end was lost by isoq.
@@ -26,6 +27,7 @@ from collections import Counter
 sys.dont_write_bytecode = True  # no files beside the sources
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
 # pylint: disable=wrong-import-position
+from cancels import Canceller
 from faults import Faults
 from jobs import KINDS
 from proxy import Proxy
@@ -43,6 +45,7 @@ LEASE_MS = 2000
 SETTINGS = {
     'queue': ','.join(QUEUES), 'executors': EXECUTORS,
     'lease_ms': LEASE_MS, 'lease_renew_ms': 400, 'reap_interval_ms': 400,
+    'memory_mb': 64,  # so that those jobs which use it up run where the others do
     'max_worker_deaths': MAX_WORKER_DEATHS, 'dead_letters_max': 1000000, 'log_level': 'debug',
 }
 DRAINED_PATIENCE_S = 90
@@ -68,8 +71,9 @@ class Job:
 class Producer(threading.Thread):
     """Keeps a number of jobs without a result, over connections of its own, not through the proxy."""
 
-    def __init__(self, redis, chance, label, features):
+    def __init__(self, redis, chance, label, features, canceller):
         super().__init__(daemon=True)
+        self.canceller = canceller
         self.server, self.chance, self.label = redis, chance, label
         self.kinds = [kind for kind in KINDS if kind.needs is None or kind.needs in features]
         self.jobs, self.outstanding = {}, set()
@@ -103,6 +107,8 @@ class Producer(threading.Thread):
         payload = job.kind.payload(job.id, job.number)
         job.pushed_at_ms = time.time() * 1000
         self.outstanding.add(job.id)
+        if job.kind.cancelled:
+            self.canceller.add(job)
         if self.chance.random() < UNHEARD_PUSHES:
             job.pushes += self.push_unheard(job, payload)
         while True:
@@ -146,8 +152,8 @@ class Producer(threading.Thread):
 
 
 class Setting:
-    def __init__(self, rig, worker_count):
-        self.rig, self.worker_count = rig, worker_count
+    def __init__(self, rig, worker_count, isolate):
+        self.rig, self.worker_count, self.isolate = rig, worker_count, isolate
         self.redis = RedisServer(rig, arguments=['--appendonly', 'yes', '--appendfsync', 'always'])
         self.proxy = None
         self.workers, self.all_workers, self.draining, self.killed = [], [], [], set()
@@ -165,7 +171,7 @@ class Setting:
         """Every other one gives back what it runs when it is told to end; the rest let it end."""
         number = len(self.all_workers) + 1
         worker = Worker(self.rig, f'worker-{number}', f'redis://127.0.0.1:{self.proxy.port}/0',
-                        {**SETTINGS, 'drain_timeout_s': 0 if number % 2 else 3})
+                        {**SETTINGS, 'isolate': self.isolate, 'drain_timeout_s': 0 if number % 2 else 3})
         self.workers.append(worker)
         self.all_workers.append(worker)
 
@@ -207,7 +213,7 @@ class Audit:
         self.setting, self.producer, self.faults = setting, producer, faults
         self.complaints = []
         self.results = self.letters = self.lost = self.twice = self.executed_twice = 0
-        self.given_up = self.crashed = 0
+        self.given_up = self.crashed = self.cancelled = self.begun = 0
 
     def complain(self, text):
         self.complaints.append(text)
@@ -238,6 +244,8 @@ class Audit:
         result = reply[0]
         self.crashed += result['status'] == 'crashed'
         self.given_up += result['status'] == 'worker_lost'
+        self.cancelled += result['status'] == 'cancelled'
+        self.begun += result['status'] == 'cancelled' and result['stdout'] != ''
         wrong = job.kind.complaint(job.number, result)
         if wrong is None and result['id'] != job.id:
             wrong = f'the result of {result["id"]}'
@@ -271,6 +279,7 @@ class Audit:
             self.complain(f'{self.given_up} jobs were given up, but workers reaped {self.events["reaped"]} times')
 
     def line(self, seed):
+        cancelling = self.producer.canceller.line()
         counted = ', '.join(f'{name} {self.events[name]}' for name in (
             'result_fenced', 'result_duplicate', 'job_given_back', 'claim_recovered', 'reaped', 'redis_down'))
         pushes = sum(job.pushes for job in self.producer.jobs.values())
@@ -278,7 +287,8 @@ class Audit:
                 f'dead letters {self.letters}, lost {self.lost}, published twice {self.twice}, executed twice {self.executed_twice}, '
                 f'faults: {self.faults.summary()}\n'
                 f'  pushes tried {pushes}, cuts that struck {self.setting.proxy.cuts_made}, '
-                f'workers {len(self.setting.all_workers)}; their logs: {counted}')
+                f'workers {len(self.setting.all_workers)}; their logs: {counted}\n'
+                f'  cancelled {self.cancelled}, {self.begun} of them while they ran: {cancelling}')
 
 
 def all_answered(redis, producer):
@@ -371,21 +381,26 @@ def all_stats(redis):
     return {name: count for name, count in sorted(total.items()) if not name.endswith('_ms')}
 
 
-def chaos(rig, seed, seconds, worker_count, verbose):
-    setting = Setting(rig, worker_count)
+def chaos(rig, seed, arguments):
+    seconds, verbose = arguments.seconds, arguments.verbose
+    setting = Setting(rig, arguments.workers, arguments.isolate)
     setting.start()
     features = features_of(setting)
-    producer = Producer(setting.redis, random.Random(f'{seed} jobs'), str(seed), features)
+    canceller = Canceller(setting, random.Random(f'{seed} cancels'), QUEUES)
+    producer = Producer(setting.redis, random.Random(f'{seed} jobs'), str(seed), features, canceller)
     faults = Faults(setting, random.Random(seed), seconds)
     audit = Audit(setting, producer, faults)
     started = time.monotonic()
+    canceller.start()
     producer.start()
     faults.run(started, seconds)
     producer.stopping.set()
     redis = run_dry(setting, producer, audit)
+    canceller.end()
     dry_s = time.monotonic() - started - seconds
-    if producer.failure:
-        audit.complain('the producer: ' + producer.failure)
+    for name, thread in (('producer', producer), ('canceller', canceller)):
+        if thread.failure:
+            audit.complain(f'the {name}: {thread.failure}')
     check_none_is_deaf(setting, redis, audit, seed)
     end_workers(setting, audit)
     audit.check_jobs(redis)
@@ -402,7 +417,7 @@ def chaos(rig, seed, seconds, worker_count, verbose):
 def one_run(seed, arguments):
     with Rig(f'isoq-chaos-{seed}-') as rig:
         try:
-            complaints = chaos(rig, seed, arguments.seconds, arguments.workers, arguments.verbose)
+            complaints = chaos(rig, seed, arguments)
         except Failure as failure:
             complaints = [str(failure)]
             print(f'seed {seed}: {failure}', flush=True)
@@ -431,6 +446,7 @@ def main():
     parser.add_argument('--seed', type=int, help='of the schedule and the jobs (default: random, and printed)')
     parser.add_argument('--seeds', type=seeds_of, help='several runs, one after the other: 1-20')
     parser.add_argument('--workers', type=int, default=3)
+    parser.add_argument('--isolate', choices=('fresh', 'rewind'), default='fresh', help="the workers' setting")
     parser.add_argument('--verbose', action='store_true')
     arguments = parser.parse_args()
     seeds = arguments.seeds or [arguments.seed if arguments.seed is not None else random_seed()]
