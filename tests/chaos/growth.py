@@ -10,9 +10,9 @@ makes of 3,000 jobs already.
 
   tests/chaos/growth.py --mixed [--isolate rewind] [--executor-max-jobs 1000000] [--undisturbed]
 
-pushes the kinds of mixed.py to one worker, checks each result, and looks at the executors as well: after each tenth,
-all of them at rest. The broker, and the mean of the executors, may have grown by GROWTH_MAX_SHARE between the first
-tenth and the last, and so may each executor that is there at both times. An executor is replaced after
+pushes the kinds of mixed.py to one worker, checks each result, and looks at the executors as well: after each tenth
+(in short runs: third), all of them at rest. The broker, and the mean of the executors, may have grown by
+GROWTH_MAX_SHARE between the first look and the last, and so may each executor that is there at both times. An executor is replaced after
 --executor-max-jobs, and at once after a job that ended as timeout, oom, output_limit or cancelled, or had a process of
 its own: few of these are among the jobs, and none with --undisturbed, which together with a high --executor-max-jobs
 shows one executor's size over its whole life.
@@ -37,7 +37,7 @@ BATCH = 500
 BACKLOG_MAX = 4000
 GROWTH_MAX_KB = 512
 GROWTH_MAX_SHARE = 0.10
-STEPS = 10
+STEPS, STEPS_SHORT, SHORT_JOBS = 10, 3, 10000
 REPLY_TTL_S = 3600
 PATIENCE_S = 120           # without any progress
 SETTINGS = {'executors': EXECUTORS, 'reply_ttl_s': REPLY_TTL_S, 'log_level': 'warn'}
@@ -191,7 +191,8 @@ def run_mixed(rig, options):
         **MIXED_SETTINGS, 'isolate': options.isolate, 'executor_max_jobs': options.executor_max_jobs})
     kinds = mixed.KINDS + ([] if options.undisturbed else mixed.REPLACING)
     wrong, sizes, seen, started = [], Sizes(worker), Counter(), time.monotonic()
-    bounds = [options.jobs * step // STEPS for step in range(STEPS + 1)]
+    steps = STEPS if options.jobs >= SHORT_JOBS else STEPS_SHORT
+    bounds = [options.jobs * step // steps for step in range(steps + 1)]
     for first, last in zip(bounds, bounds[1:]):
         run_jobs(redis, first, last, lambda number: mixed.payload(number, kinds))
         wrong += check_mixed(redis, first, last, kinds, seen)

@@ -60,6 +60,8 @@ MISMATCHES_EXPLAINED = 5
 SHOWN_CHARACTERS = 1500
 # How much it used, and how long it ran, is in the message of a script that was stopped.
 USED = re.compile(r'((?:^|: |after |and ))[\d.]+( (?:ms|MB))\b')
+# By what a lack of memory is noticed first is chance: by the allocator, at a collection, or by V8, which gives up.
+NOTICED = {'name': 'MemoryError', 'message': 'memory', 'stack': '', 'line': 0, 'column': 0}
 
 print_lock = threading.Lock()
 
@@ -74,9 +76,13 @@ def comparable(result):
         return USED.sub(r'\1N\2', value)
 
     out = {key: result[key] for key in COMPARED}
-    if result['status'] in ('timeout', 'cpu_timeout', 'oom', 'crashed'):
+    if result['status'] in ('timeout', 'cpu_timeout', 'crashed'):
         out['stderr'] = mask(out['stderr'])
         out['error'] = {**out['error'], 'message': mask(out['error']['message']), 'stack': mask(out['error']['stack'])}
+    elif result['status'] == 'oom':
+        printed = out['stderr'][:out['stderr'].rindex(result['error']['message'])]
+        out['stderr'] = printed[:printed.rfind('\n') + 1]
+        out['error'] = NOTICED
     return out
 
 
@@ -275,6 +281,20 @@ class Run:
             else:
                 self.passed += 1
 
+    def check_chance(self):
+        """What must not be the same: each job without a seed has random values of its own."""
+        job = {'code': '[Math.random(), crypto.randomUUID(), crypto.getRandomValues(new Uint32Array(2)).join()]'}
+        try:
+            results = self.in_one(*[job, {**job, 'code': 'Math.random(); 1'}] * 10, arguments=self.arguments)
+        except (WireError, EOFError) as error:
+            self.fail(f'random values: {error}')
+            return
+        drawn = [json.dumps(value) for result in results[::2] for value in json.loads(result['result'])]
+        if len(set(drawn)) != 30:
+            self.fail('random values repeat from job to job', *drawn)
+        else:
+            self.passed += 1
+
     def check_not_charged(self):
         """Jobs that use most of a limit, several times, in one executor: each has all of it."""
         burn = 'const end = Date.now() + 300; while (Date.now() < end); 1'
@@ -329,6 +349,7 @@ class Run:
                     self.fail(f'an executor, after its last script: {error}')
         self.check_memory()
         if self.mode != 'process':
+            self.check_chance()
             self.check_not_charged()
 
     def report(self, seconds):

@@ -215,7 +215,7 @@ def settled_kb(pid):
 class Setting:
     """A Redis and a worker in a folder that goes away with them."""
 
-    def __init__(self, bin_dir, isolate):
+    def __init__(self, bin_dir, isolate='fresh'):
         self.isolate = isolate
         self.dir = tempfile.mkdtemp(prefix='isoq-hostile-')
         self.processes = []
