@@ -29,7 +29,8 @@ sys.dont_write_bytecode = True  # no files beside the sources
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
 # pylint: disable=wrong-import-position
 import mixed
-from rig import (JOBS, PREFIX, SKIPPED, Failure, RedisServer, Rig, Worker, children, resident_kb, under_asan, until)
+from rig import (JOBS, PREFIX, SKIPPED, Failure, RedisServer, Rig, Worker, children, resident_kb, stat_fields,
+                 under_asan, until)
 
 EXECUTORS, SPARES = 2, 1
 WORKERS = 2
@@ -37,6 +38,7 @@ BATCH = 500
 BACKLOG_MAX = 4000
 GROWTH_MAX_KB = 512
 GROWTH_MAX_SHARE = 0.10
+PAGE_KB = os.sysconf('SC_PAGE_SIZE') // 1024
 STEPS, STEPS_SHORT, SHORT_JOBS = 10, 3, 10000
 REPLY_TTL_S = 3600
 PATIENCE_S = 120           # without any progress
@@ -150,25 +152,43 @@ class Sizes:
     """Of one worker and its executors, at rest, after each step."""
 
     def __init__(self, worker):
-        self.worker, self.steps = worker, []
+        self.worker, self.steps, self.last = worker, [], None
 
     def take(self, jobs):
-        until('all executors are there', lambda: len(children(self.worker.pid)) == EXECUTORS + SPARES)
-        executors = {child: resident_kb(child[0]) for child in children(self.worker.pid).items()}
-        self.steps.append((at_rest_kb(self.worker.pid), executors))
-        listed = ', '.join(f'{kb} (process {pid})' for (pid, _), kb in sorted(executors.items()))
-        print(f'{jobs:7} jobs: broker {self.steps[-1][0]} kB, executors {listed}', flush=True)
+        broker = at_rest_kb(self.worker.pid)
+        executors = until('all executors are there, and at rest', self.settled)
+        self.steps.append((broker, executors))
+        listed = ', '.join(f'{kb} (process {pid}, {kb_mapped} mapped)' for (pid, _), (kb, kb_mapped) in sorted(executors.items()))
+        print(f'{jobs:7} jobs: broker {broker} kB, executors {listed}', flush=True)
+
+    def settled(self):
+        """{(pid, start time): (resident kB, mapped kB)}; None: not all are there, or one still changes."""
+        now = {child: memory_kb(child[0]) for child in children(self.worker.pid).items()}
+        before, self.last = self.last, now
+        if before == now and len(now) == EXECUTORS + SPARES and None not in now.values():
+            return now
+        time.sleep(0.3)
+        return None
 
     def complaints(self):
         (broker, executors), (broker_then, executors_then) = self.steps[0], self.steps[-1]
-        pairs = [('the broker', broker, broker_then), ('executors grew; their mean', mean(executors), mean(executors_then))]
-        pairs += [(f'executor {one[0]}', executors[one], executors_then[one]) for one in executors if one in executors_then]
+        pairs = [('the broker', broker, broker_then)]
+        for column, what in enumerate(('resident', 'mapped')):
+            pairs.append((f'executors: {what}, their mean', mean(executors, column), mean(executors_then, column)))
+            pairs += [(f'executor {one[0]}: {what}', executors[one][column], executors_then[one][column])
+                      for one in executors if one in executors_then]
         return [f'{name}: from {kb} to {kb_then} kB; at most {GROWTH_MAX_SHARE:.0%} are allowed'
                 for name, kb, kb_then in pairs if kb_then > kb * (1 + GROWTH_MAX_SHARE)]
 
 
-def mean(executors):
-    return sum(executors.values()) // len(executors)
+def memory_kb(pid):
+    """(VmRSS, VmSize); None: it is just ending."""
+    fields = stat_fields(pid)
+    return fields and (int(fields[21]) * PAGE_KB, int(fields[20]) // 1024)
+
+
+def mean(executors, column):
+    return sum(one[column] for one in executors.values()) // len(executors)
 
 
 def check_mixed(redis, first, last, kinds, seen):
