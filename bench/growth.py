@@ -9,8 +9,8 @@
 import json
 import time
 
-from support import (JOBS, PREFIX, TINY, Failure, RedisServer, Rig, Variant, Watch, bench_program, cpu_s, pss_mb,
-                     start_worker, tree, until, wait_for, wait_for_workers)
+from support import (JOBS, PREFIX, TINY, Failure, RedisServer, Rig, Variant, Watch, bench_program, children, cpu_s, pss_mb,
+                     run_ms, start_worker, tree, until, wait_for, wait_for_workers)
 
 BASE = {'log_level': 'error', 'executor_max_jobs': 1_000_000, 'record': 'false'}
 SIZES = {'1 KB': 1000, '10 KB': 10_000, '100 KB': 100_000, '1 MB': 1_000_000, '8 MB': 8_000_000}
@@ -113,11 +113,14 @@ def measure_depth(depth, settings):
 
 def measure_size(size, settings):
     with Rig('isoq-bench-') as rig:
-        place = Place(rig, {'isolate': 'rewind', 'executors': 1})
-        redis = place.redis
-        times, began = [], time.monotonic()
-        warm_up = 3
+        place = Place(rig, {'isolate': 'rewind', 'executors': 1, 'spare_executors': 0})
+        redis, broker = place.redis, place.workers[0].pid
+        processes = {'redis_cpu_ms': place.server.process.pid, 'broker_cpu_ms': broker}
+        times, began, warm_up, before = [], time.monotonic(), 3, {}
         while len(times) < warm_up + 8 or time.monotonic() - began < settings.results_s:
+            if len(times) == warm_up:
+                processes['executor_cpu_ms'], = children(broker)
+                before = {what: run_ms(pid) for what, pid in processes.items()}
             name = f'job{len(times)}'
             sent = time.monotonic()
             redis('LPUSH', JOBS, job(name, f"'x'.repeat({size})"))
@@ -126,8 +129,9 @@ def measure_size(size, settings):
             if b'"status":"ok"' not in text[:400] or len(text) < size or b'x' * size not in text:
                 raise Failure(f'a result of {size} bytes: {text[:400]}')
         times = sorted(times[warm_up:])
+        found = {what: (run_ms(pid) - before[what]) / len(times) for what, pid in processes.items()}
         place.end()
-        return {'jobs': len(times), 'ms_per_job': times[(len(times) - 1) // 2], 'bytes': size}
+        return {'jobs': len(times), 'ms_per_job': times[(len(times) - 1) // 2], 'bytes': size, **found}
 
 
 def measure_weight(isolate):

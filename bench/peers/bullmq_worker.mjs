@@ -8,8 +8,6 @@ const connection = new Redis({path, maxRetriesPerRequest: null});
 const worker = new Worker('bench', (job) => run(job.data.code), {
   connection,
   concurrency: Number(concurrency),
-  removeOnComplete: {count: 0},
-  removeOnFail: {count: 1000},
 });
 worker.on('error', (error) => {
   console.error(error);

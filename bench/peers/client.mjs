@@ -2,7 +2,8 @@
 //
 //   node client.mjs isoq|bullmq stage   REDIS_SOCKET CODE_FILE FIRST COUNT    puts jobs aside, says "staged"; lets the
 //                                       worker see all of them when a line comes on standard input, and says "gone"
-//   node client.mjs isoq|bullmq latency REDIS_SOCKET CODE_FILE FIRST COUNT EXPECTED   one job in flight
+//   node client.mjs isoq|bullmq latency REDIS_SOCKET CODE_FILE FIRST COUNT EXPECTED SECONDS   one job in
+//                                       flight; fewer than COUNT jobs when the time is over
 //
 // A job's latency is the time from sending it until its result's text is there. Jobs are named FIRST, FIRST + 1, ….
 import {readFileSync} from 'node:fs';
@@ -10,9 +11,10 @@ import {once} from 'node:events';
 import Redis from 'ioredis';
 import {Samples, expect} from './samples.mjs';
 
-const WARM_UP = 30;
+const WARM_UP = 10;
+const AT_LEAST = 20;
 const PART = 500;
-const [kind, deed, path, file, first, count, expected] = process.argv.slice(2);
+const [kind, deed, path, file, first, count, expected, seconds] = process.argv.slice(2);
 const code = readFileSync(file, 'utf8');
 const names = Array.from({length: Number(count)}, (_, i) => `job${Number(first) + i}`);
 const connection = new Redis({path, maxRetriesPerRequest: null});
@@ -43,7 +45,8 @@ class Isoq {
 class Bull {
   async open() {
     const {Queue, QueueEvents} = await import('bullmq');
-    const defaultJobOptions = {removeOnComplete: true, removeOnFail: 1000};
+    // Waiting for a job that is removed as soon as it is done fails where the job is the faster one ("Missing key").
+    const defaultJobOptions = {removeOnComplete: deed === 'latency' ? {count: 100} : true, removeOnFail: 1000};
     this.queue = new Queue('bench', {connection, defaultJobOptions});
     if (deed !== 'latency') return;
     this.events_connection = new Redis({path, maxRetriesPerRequest: null});
@@ -86,6 +89,7 @@ if (deed === 'stage') {
   for (const name of names.slice(0, WARM_UP)) expect(await queue.run(`warm${name}`), expected);
   const samples = new Samples();
   for (const name of names) {
+    if (!samples.wantMore(Number(seconds), AT_LEAST)) break;
     samples.resume();
     const result = await queue.run(name);
     samples.add();
