@@ -107,6 +107,6 @@ int main(int argc, char **argv) {
     run(&task);
     samples_add(&samples);
   }
-  samples_print(&samples);
+  samples_print(&samples, 0);
   return 0;
 }

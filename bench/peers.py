@@ -6,6 +6,7 @@ folder is made aside and moved into place, so that an interrupted installation l
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -43,7 +44,8 @@ def run(arguments, cwd, environment=None):
         return None
     lines = [line.strip() for line in done.stdout.decode('utf-8', 'replace').splitlines() if line.strip()]
     telling = [line for line in lines if 'rror' in line and 'complete log' not in line] or lines[-1:] or ['no message']
-    return telling[0].replace(cwd, '.')[:160]
+    # It goes into RESULTS.md, where addresses and folders of one machine have no place.
+    return re.sub(r'(https?|file)://\S+|(?<![\w.])/[^\s:\'"]+', '…', telling[0])[:160]
 
 
 def wanted():

@@ -53,14 +53,15 @@ static inline int samples_compare(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* One line of JSON for bench/engine.py. */
-static inline void samples_print(struct samples *samples) {
+/* One line of JSON for bench/engine.py. `replaced`: jobs that cost their process. */
+static inline void samples_print(struct samples *samples, uint32_t replaced) {
   uint32_t last = samples->count - 1;
 
   qsort(samples->us_tenths, samples->count, sizeof(samples->us_tenths[0]), samples_compare);
-  printf("{\"jobs\": %u, \"seconds\": %.6f, \"p50_ms\": %.4f, \"p99_ms\": %.4f}\n", samples->count,
-         (double)(samples->ended_ns - samples->began_ns) / 1e9, samples->us_tenths[last / 2] / 1e4,
-         samples->us_tenths[(uint32_t)(0.99 * last)] / 1e4);
+  printf("{\"jobs\": %u, \"seconds\": %.6f, \"p50_ms\": %.4f, \"p99_ms\": %.4f, \"replaced\": %.3f}\n",
+         samples->count, (double)(samples->ended_ns - samples->began_ns) / 1e9,
+         samples->us_tenths[last / 2] / 1e4, samples->us_tenths[(uint32_t)(0.99 * last)] / 1e4,
+         (double)replaced / samples->count);
 }
 
 #endif

@@ -66,8 +66,8 @@ class Settings:
         self.quick = quick
         self.engine_s = 0.25 if quick else 1.2
         self.engine_at_least = 3 if quick else 12
-        self.end_to_end_s = 0.5 if quick else 2.5
-        self.latencies = 60 if quick else 400
+        self.end_to_end_s = 0.5 if quick else 2.0
+        self.latencies = 60 if quick else 300
         self.results_s = 0.2 if quick else 1.0
         self.depths = [10, 1000, 20_000] if quick else [10, 1000, 100_000]
         self.depth_jobs = 300 if quick else 2000

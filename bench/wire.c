@@ -22,9 +22,19 @@
 #include "worker/wire.h"
 
 #define CODE_MAX 65536
-#define WARM_UP 20
+#define WARM_UP_MIN 3
+#define WARM_UP_MAX 20
+#define WARM_UP_NS 300000000
 #define SOCKET_FD 3
 #define MEMORY_BYTES (UINT64_C(256) << 20)
+
+/* A worker's jobs find all host functions. */
+enum {
+#define BINDING(id, ...) FUNCTION_##id,
+#include "bindings/bindings.def"
+#undef BINDING
+  FUNCTIONS
+};
 
 static struct {
   pid_t pid;
@@ -36,7 +46,8 @@ static char code[CODE_MAX];
 static size_t code_len;
 static const char *expected;
 static char **command;
-static uint32_t replaced; /* executors that said they could not go on */
+static bool rewinding;
+static uint32_t replaced; /* executors that said they could not run another job */
 
 static void fail(const char *what, const char *detail) {
   fprintf(stderr, "bench-wire: %s: %s\n", what, detail);
@@ -79,6 +90,8 @@ static const uint8_t *receive_frame(struct wire_header *header) {
 
 static void start_executor(void) {
   struct wire_header header;
+  struct wire_hello hello;
+  const uint8_t *payload;
   int pair[2];
 
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) fail("socketpair", strerror(errno));
@@ -94,8 +107,12 @@ static void start_executor(void) {
   close(pair[1]);
   executor.socket = pair[0];
   executor.job = 0;
-  receive_frame(&header);
-  if (header.type != WIRE_HELLO) fail("the first frame is not HELLO", wire_type_name((int)header.type));
+  payload = receive_frame(&header);
+  if (header.type != WIRE_HELLO || wire_hello_decode(payload, header.length, &hello) < 0)
+    fail("the first frame is no HELLO", wire_type_name((int)header.type));
+  /* Where it cannot, it makes isolates: that would be measured under a wrong name. */
+  if (rewinding && memmem(hello.sandbox.data, hello.sandbox.len, "rewind", 6) == NULL)
+    fail("the executor does not rewind", command[0]);
 }
 
 /* It ends by itself when its socket is closed; by then it has no job. */
@@ -110,6 +127,8 @@ static void run_job(void) {
   const struct wire_job job = {
       .timeout_ms = 30000,
       .max_timers = 10000,
+      .functions = (UINT32_C(1) << FUNCTIONS) - 1,
+      .max_calls = 1000,
       .max_heap_bytes = MEMORY_BYTES,
       .max_output_bytes = 1 << 20,
       .max_result_bytes = 8 << 20,
@@ -137,6 +156,14 @@ static void run_job(void) {
   }
 }
 
+static void warm_up(void) {
+  int64_t began = samples_now_ns();
+
+  for (int i = 0; i < WARM_UP_MAX && (i < WARM_UP_MIN || samples_now_ns() - began < WARM_UP_NS); i++)
+    run_job();
+  replaced = 0;
+}
+
 static void read_code(const char *path) {
   FILE *file = fopen(path, "rb");
 
@@ -156,10 +183,10 @@ int main(int argc, char **argv) {
   read_code(argv[0]);
   expected = argv[1];
   command = argv + 4;
+  for (int i = 5; i < argc; i++)
+    rewinding = rewinding || strncmp(argv[i], "--rewind", 8) == 0;
   if (!process) start_executor();
-  for (int i = 0; i < WARM_UP && !process; i++)
-    run_job();
-  replaced = 0;
+  if (!process) warm_up();
   samples_start(&samples, strtod(argv[2], NULL), (uint32_t)strtoul(argv[3], NULL, 10));
   while (samples_want_more(&samples)) {
     if (process) start_executor();
@@ -168,8 +195,6 @@ int main(int argc, char **argv) {
     samples_add(&samples);
   }
   if (!process) end_executor();
-  if (replaced > 0)
-    fprintf(stderr, "bench-wire: %u of %u executors were replaced\n", replaced, samples.count);
-  samples_print(&samples);
+  samples_print(&samples, replaced);
   return 0;
 }
