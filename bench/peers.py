@@ -43,9 +43,9 @@ def run(arguments, cwd, environment=None):
     if done.returncode == 0:
         return None
     lines = [line.strip() for line in done.stdout.decode('utf-8', 'replace').splitlines() if line.strip()]
-    telling = [line for line in lines if 'rror' in line and 'complete log' not in line] or lines[-1:] or ['no message']
+    telling = [re.sub(r'^npm (error|ERR!) ', '', line) for line in lines if 'rror' in line and 'error code' not in line]
     # It goes into RESULTS.md, where addresses and folders of one machine have no place.
-    return re.sub(r'(https?|file)://\S+|(?<![\w.])/[^\s:\'"]+', '…', telling[0])[:160]
+    return re.sub(r'(https?|file)://\S+|(?<![\w.])/[^\s:\'"]+', '…', '; '.join(telling or lines[-1:] or ['no message']))[:160]
 
 
 def wanted():

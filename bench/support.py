@@ -92,7 +92,7 @@ def output_of(arguments, environment=None, patience_s=120):
     done = subprocess.run(arguments, env=environment or program_environment(), stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=patience_s, check=False)
     if done.returncode != 0:
-        raise Failure(f'{os.path.basename(arguments[0])} ended with {done.returncode}: {done.stderr[-2000:]}')
+        raise Failure(f'{os.path.basename(arguments[0])} ended with {done.returncode}: {done.stderr[-2000:].strip()}')
     return done.stdout
 
 
