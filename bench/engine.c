@@ -103,10 +103,12 @@ int main(int argc, char **argv) {
   fclose(file);
   start(&task);
   samples_start(&samples, strtod(argv[4], NULL), (uint32_t)strtoul(argv[5], NULL, 10));
+  samples.cpu_ns = samples_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
   while (samples_want_more(&samples)) {
     run(&task);
     samples_add(&samples);
   }
+  samples.cpu_ns = samples_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - samples.cpu_ns;
   samples_print(&samples, 0);
   return 0;
 }

@@ -5,7 +5,9 @@ measured in process (bench/engine.c), and over its frames with a locked executor
 uses it.
 """
 import os
+import resource
 import subprocess
+import time
 
 from support import (JOB_KINDS, MEMORY_MB, Failure, Rig, Variant, bench_program, executor_program, numbers_of, output_of,
                      peer_script, program_environment, until)
@@ -57,9 +59,14 @@ def measure_isolated_vm(mode, job, settings):
                            str(settings.engine_at_least)])
 
 
+def children_cpu_ms():
+    """Of those that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (used.ru_utime + used.ru_stime) * 1000
+
+
 def measure_deno(job, settings):
-    """A process for each job; the driver is the same small C program for isoq's, but deno has no frames: so here."""
-    import time
+    """A process for each job."""
     with Rig('isoq-bench-') as rig:
         environment = {**program_environment(), 'DENO_DIR': rig.path('deno'), 'DENO_NO_UPDATE_CHECK': '1', 'NO_COLOR': '1'}
         command = [peers.program('deno'), 'run', '--quiet', '--no-config', '--no-lock', '--no-remote', '--no-npm',
@@ -71,15 +78,16 @@ def measure_deno(job, settings):
                 raise Failure(f'deno: expected {job.expected}, found {text}')
 
         once()
-        times, began = [], time.monotonic()
+        times, began, cpu_before = [], time.monotonic(), children_cpu_ms()
         while len(times) < settings.engine_at_least or time.monotonic() - began < settings.engine_s:
             sent = time.monotonic()
             once()
             times.append((time.monotonic() - sent) * 1000)
+        cpu_ms = (children_cpu_ms() - cpu_before) / len(times)
         times.sort()
         last = len(times) - 1
         return {'jobs': len(times), 'jobs_per_s': 1000 * len(times) / sum(times), 'p50_ms': times[last // 2],
-                'p99_ms': times[int(0.99 * last)]}
+                'p99_ms': times[int(0.99 * last)], 'cpu_ms': cpu_ms}
 
 
 def measure_workerd(job, settings):
@@ -97,7 +105,7 @@ def measure_workerd(job, settings):
 
         until('workerd listens', listens)
         return numbers_of(['node', peer_script('engine_workerd.mjs'), socket, write(rig, 'job.mjs', job.module),
-                           job.expected, str(settings.engine_s), str(settings.engine_at_least)])
+                           job.expected, str(settings.engine_s), str(settings.engine_at_least), str(process.pid)])
 
 
 def offers(option):

@@ -10,7 +10,7 @@ from support import executor_program
 import engine
 import peers
 
-BULL, BULL_BEST_OF = 'BullMQ + isolated-vm', 'end to end: BullMQ + isolated-vm | '
+BULL = 'end to end: BullMQ + isolated-vm | '
 NUMBERS = {'jobs_per_s': 0, 'p50_ms': 2, 'p99_ms': 2, 'worker_cpu_ms': 3, 'redis_cpu_ms': 3, 'executor_cpu_ms': 3, 'broker_cpu_ms': 3, 'commands': 1, 'reads': 1,
            'memory_mb': 0, 'ms_per_job': 3}
 
@@ -81,18 +81,18 @@ class Report:
 
     def engine_table(self, kind):
         part = f'engine, {kind}'
-        rows, base = [], self.get(f'{part}: isolated-vm, sync', 'jobs_per_s')
+        rows, base = [], self.get(self.best(f'{part}: ', 'jobs_per_s', max, engine.BEST_PEER), 'jobs_per_s')
         for variant in self.of(part):
             values = self.medians.get(variant.key)
             if values is None:
-                rows.append([variant.name, variant.missing or 'not measured', '', '', ''])
+                rows.append([variant.name, variant.missing or 'not measured', '', '', '', ''])
                 continue
             ratio = f'{values["jobs_per_s"] / base:.2f}' if base else '–'
             rows.append([variant.name, show(values, 'jobs_per_s', 0 if values['jobs_per_s'] >= 100 else 1), ratio,
-                         show(values, 'p50_ms'), show(values, 'p99_ms')])
+                         show(values, 'p50_ms'), show(values, 'p99_ms'), show(values, 'cpu_ms')])
         notes = [f'{variant.name}: {self.get(variant.key, "replaced"):.0%} of the jobs cost their executor, which was replaced; '
                  'that is in the numbers.' for variant in self.of(part) if self.get(variant.key, 'replaced')]
-        return [f'### {kind[0].upper()}{kind[1:]}', ''] + [line for note in notes for line in (note, '')] + table(['', 'jobs/s', 'of isolated-vm', 'p50 ms', 'p99 ms'], rows)
+        return [f'### {kind[0].upper()}{kind[1:]}', ''] + [line for note in notes for line in (note, '')] + table(['', 'jobs/s', 'of isolated-vm at its best', 'p50 ms', 'p99 ms', 'CPU ms'], rows)
 
     def end_to_end_table(self):
         rows = []
@@ -146,60 +146,65 @@ class Report:
 
     # ---- ratios
 
-    def best(self, prefix, name, pick):
-        found = [(self.medians[v.key][name], v) for v in self.variants
-                 if v.key.startswith(prefix) and v.key in self.medians]
-        return pick(found, key=lambda one: one[0]) if found else (None, None)
+    def best(self, prefix, name, pick, names=None):
+        """The key of the best variant of this prefix (of those names, if they are given), or None."""
+        found = [variant.key for variant in self.variants if variant.key.startswith(prefix) and
+                 (names is None or variant.name in names) and self.get(variant.key, name) is not None]
+        return pick(found, key=lambda key: self.get(key, name)) if found else None
+
+    def cpu(self, key):
+        """Processor time for each job: of the engine, or of worker and Redis."""
+        values = self.medians.get(key, {})
+        if 'cpu_ms' in values:
+            return values['cpu_ms']
+        return values['worker_cpu_ms'] + values['redis_cpu_ms'] if 'redis_cpu_ms' in values else None
 
     def ratio_rows(self):
-        """[line, what, value, unit, bound, holds?]; a value that could not be measured is said to be so."""
+        """[line, what, found, the same by processor time, wanted, holds?]; what was not measured says so."""
         rows = []
 
-        def add(line, what, upper, lower, bound, at_most=False):
+        def add(line, what, ours, theirs, bound, name='jobs_per_s', at_most=False):
+            """`ours`, `theirs`: keys of variants; None where there is none."""
+            wanted = f'{"at most" if at_most else "at least"} {bound}'
+            upper, lower = self.get(ours, name), self.get(theirs, name)
             if not upper or not lower:
-                rows.append([line, what, 'not measured', bound_text(bound, at_most), '–'])
+                rows.append([line, what, 'not measured', '–', wanted, '–'])
                 return
             ratio = upper / lower
+            by_cpu = '–'
+            if name == 'jobs_per_s' and self.cpu(ours) and self.cpu(theirs):
+                by_cpu = f'{self.cpu(theirs) / self.cpu(ours):.2f}'
             holds = ratio <= bound if at_most else ratio >= bound
-            rows.append([line, what, f'{ratio:.2f}', bound_text(bound, at_most), 'holds' if holds else '**does not hold**'])
-
-        def bound_text(bound, at_most):
-            return f'{"at most" if at_most else "at least"} {bound}'
+            rows.append([line, what, f'{ratio:.2f}', by_cpu, wanted, 'holds' if holds else '**does not hold**'])
 
         tiny = 'engine, tiny: '
-        ivm = max((self.get(tiny + name, 'jobs_per_s') or 0 for name in engine.BEST_PEER), default=0)
-        for where in ('', ', in process'):
-            rewind = self.get(f'{tiny}isoq `rewind`{where}', 'jobs_per_s')
-            fresh = self.get(f'{tiny}isoq `fresh`{where}', 'jobs_per_s')
-            label = where or ', over the frames'
-            add('1', f'engine, tiny job{label}: `rewind` to isolated-vm', rewind, ivm, 10)
-            add('1', f'engine, tiny job{label}: `rewind` to `fresh`', rewind, fresh, 8)
-        bull, _ = self.best(BULL_BEST_OF, 'jobs_per_s', max)
-        bull_p50, _ = self.best(BULL_BEST_OF, 'p50_ms', min)
+        ivm = self.best(tiny, 'jobs_per_s', max, engine.BEST_PEER)
+        for where, label in (('', 'over the frames'), (', in process', 'in process')):
+            rewind, fresh = f'{tiny}isoq `rewind`{where}', f'{tiny}isoq `fresh`{where}'
+            add('1', f'engine, tiny job, {label}: jobs/s of `rewind` to isolated-vm', rewind, ivm, 10)
+            add('1', f'engine, tiny job, {label}: jobs/s of `rewind` to `fresh`', rewind, fresh, 8)
         for records in ('', ', records'):
-            prefix = f'end to end: isoq `rewind`{records} | '
-            isoq, _ = self.best(prefix, 'jobs_per_s', max)
-            isoq_p50, _ = self.best(prefix, 'p50_ms', min)
-            label = 'with records' if records else 'without records'
-            add('2', f'end to end, {label}: jobs/s to BullMQ + isolated-vm, each at its best', isoq, bull, 15)
-            add('2', f'end to end, {label}: p50 to that of BullMQ + isolated-vm, each at its best', isoq_p50, bull_p50, 0.2, True)
+            isoq, bull = f'end to end: isoq `rewind`{records} | ', BULL
+            label = f'end to end, with{"" if records else "out"} records: '
+            add('2', label + 'jobs/s of `rewind` to BullMQ + isolated-vm, each at its best',
+                self.best(isoq, 'jobs_per_s', max), self.best(bull, 'jobs_per_s', max), 15)
+            add('2', label + 'p50 of `rewind` to BullMQ + isolated-vm, each at its best',
+                self.best(isoq, 'p50_ms', min), self.best(bull, 'p50_ms', min), 0.2, 'p50_ms', at_most=True)
         for executors in ('1', '2', '4'):
-            isoq = self.get(f'end to end: isoq `rewind` | {executors}', 'jobs_per_s')
             for ceiling in ('no JavaScript', 'V8 alone'):
-                top = self.get(f'end to end: ceiling: {ceiling} | {executors}', 'jobs_per_s')
-                add('3', f'end to end, {executors} executor{"s" if executors != "1" else ""}: `rewind` to the ceiling "{ceiling}"',
-                    isoq, top, 0.5)
-        add('3', 'engine, tiny job, over the frames: `rewind` to V8 alone', self.get(f'{tiny}isoq `rewind`', 'jobs_per_s'),
-            self.get(f'{tiny}ceiling: V8 alone, over the frames', 'jobs_per_s'), 0.5)
-        add('3', 'engine, tiny job, in process: `rewind` to V8 alone', self.get(f'{tiny}isoq `rewind`, in process', 'jobs_per_s'),
-            self.get(f'{tiny}ceiling: V8 alone, in process', 'jobs_per_s'), 0.5)
+                add('3', f'end to end, {executors} executor{"s" if executors != "1" else ""}: jobs/s of `rewind` to "{ceiling}"',
+                    f'end to end: isoq `rewind` | {executors}', f'end to end: ceiling: {ceiling} | {executors}', 0.5)
+        for where, label in ((', over the frames', 'over the frames'), (', in process', 'in process')):
+            ours = f'{tiny}isoq `rewind`' + (where if 'process' in where else '')
+            add('3', f'engine, tiny job, {label}: jobs/s of `rewind` to "V8 alone"', ours, f'{tiny}ceiling: V8 alone{where}', 0.5)
         weight = self.medians.get('weight: isoq `rewind`', {})
         sizes = [weight[name] for name in ('after_start_mb', 'after_jobs_mb') if name in weight]
+        what = 'a worker with 2 idle executors and a spare one (`rewind`), MB, shared pages once'
         if sizes:
-            rows.append(['6', 'a worker with 2 idle executors and a spare one (`rewind`), MB, shared pages once',
-                         f'{max(sizes):.0f}', 'less than 150', 'holds' if max(sizes) < 150 else '**does not hold**'])
+            rows.append(['6', what, f'{max(sizes):.0f}', '–', 'less than 150',
+                         'holds' if max(sizes) < 150 else '**does not hold**'])
         else:
-            rows.append(['6', 'a worker with 2 idle executors', 'not measured', 'less than 150', '–'])
+            rows.append(['6', what, 'not measured', '–', 'less than 150', '–'])
         return rows
 
     def text(self):
@@ -212,8 +217,9 @@ class Report:
                  f'in {self.seconds / 60:.0f} min: medians of {rounds}, everything side by side. How, and how to read it: '
                  '[docs/performance.md](../docs/performance.md). Only ratios mean something on another machine.', '',
                  f'- Machine: {self.machine()}', f'- Versions: {self.versions()}', '',
-                 '## Ratios', '', 'The numbers in front are those of the lines in issue 7, "Shown by".', '']
-        lines += table(['line', 'what', 'found', 'wanted', ''], self.ratio_rows())
+                 '## Ratios', '', 'The numbers in front are those of the lines in issue 7, "Shown by". *By CPU time* is the same ratio of '
+                  'processor time for each job, which other work on the machine disturbs less.', '']
+        lines += table(['line', 'what', 'found', 'by CPU time', 'wanted', ''], self.ratio_rows())
         if kinds:
             lines += ['## Engine: one job after the other, without Redis', '']
             for kind in kinds:

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -120,6 +121,19 @@ static void end_executor(void) {
   close(executor.socket);
   while (waitpid(executor.pid, NULL, 0) < 0 && errno == EINTR)
     continue;
+  executor.pid = -1;
+}
+
+/* Of this process, of the executor, and of those before it. */
+static int64_t cpu_ns(void) {
+  int64_t sum = samples_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+  struct rusage dead;
+  clockid_t clock;
+
+  if (executor.pid > 0 && clock_getcpuclockid(executor.pid, &clock) == 0) sum += samples_clock_ns(clock);
+  if (getrusage(RUSAGE_CHILDREN, &dead) < 0) fail("getrusage", strerror(errno));
+  return sum + ((int64_t)dead.ru_utime.tv_sec + dead.ru_stime.tv_sec) * 1000000000 +
+         ((int64_t)dead.ru_utime.tv_usec + dead.ru_stime.tv_usec) * 1000;
 }
 
 static void run_job(void) {
@@ -188,12 +202,14 @@ int main(int argc, char **argv) {
   if (!process) start_executor();
   if (!process) warm_up();
   samples_start(&samples, strtod(argv[2], NULL), (uint32_t)strtoul(argv[3], NULL, 10));
+  samples.cpu_ns = cpu_ns();
   while (samples_want_more(&samples)) {
     if (process) start_executor();
     run_job();
     if (process) end_executor();
     samples_add(&samples);
   }
+  samples.cpu_ns = cpu_ns() - samples.cpu_ns;
   if (!process) end_executor();
   samples_print(&samples, replaced);
   return 0;

@@ -1,9 +1,10 @@
-// node engine_workerd.mjs SOCKET MODULE_FILE EXPECTED SECONDS JOBS_AT_LEAST: one connection, one job after the other.
+// node engine_workerd.mjs SOCKET MODULE_FILE EXPECTED SECONDS JOBS_AT_LEAST WORKERD_PID: one connection, one job
+// after the other.
 import {readFileSync} from 'node:fs';
 import http from 'node:http';
-import {Samples, expect} from './samples.mjs';
+import {Samples, cpuOf, expect} from './samples.mjs';
 
-const [socketPath, file, expected, seconds, atLeast] = process.argv.slice(2);
+const [socketPath, file, expected, seconds, atLeast, pid] = process.argv.slice(2);
 const code = readFileSync(file, 'utf8');
 const agent = new http.Agent({keepAlive: true, maxSockets: 1});
 
@@ -24,7 +25,7 @@ function once() {
 }
 
 for (let i = 0; i < 3; i++) expect(await once(), expected);
-const samples = new Samples();
+const samples = new Samples(() => cpuOf(pid));
 while (samples.wantMore(Number(seconds), Number(atLeast))) {
   expect(await once(), expected);
   samples.add();
