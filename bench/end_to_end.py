@@ -1,17 +1,16 @@
 """Part b: from LPUSH to the result through a real Redis. And its ceilings.
 
 For each variant: a Redis of its own, a worker that has served some jobs, and then
- - throughput: jobs lie ready aside and become visible in one moment, when the clock starts; it stops when Redis says that
-   the last is done. How many there are follows from the warm-up, so that every variant is measured for as long.
+ - throughput: jobs lie ready aside and become visible in one moment, when the clock starts; it stops when Redis says
+   that the last is done. How many there are follows from the warm-up, so that every variant is measured for as long.
  - latency: the same client (peers/client.mjs) for both queues, one job in flight.
 """
 import json
-import os
 import subprocess
 import time
 
-from support import (JOBS, PREFIX, TINY, Failure, RedisServer, Rig, Variant, Watch, bench_program, numbers_of, peer_script,
-                     program_environment, pss_mb, start_worker, tree, wait_for, wait_for_workers)
+from support import (PREFIX, TINY, Failure, RedisServer, Rig, Variant, Watch, bench_program, numbers_of, peer_script,
+                     program_environment, resident_mb, start_worker, tree, wait_for, wait_for_workers)
 
 CONCURRENCIES = (1, 2, 4)
 BASE = {'log_level': 'error', 'executor_max_jobs': 1_000_000, 'record': 'false'}
@@ -121,7 +120,8 @@ class BullSide:
 
 
 def client(server, side, deed, rig, first, count):
-    return ['node', peer_script('client.mjs'), side.kind, deed, server.socket, rig.path('job.js'), str(first), str(count)]
+    return ['node', peer_script('client.mjs'), side.kind, deed, server.socket, rig.path('job.js'), str(first),
+            str(count)]
 
 
 def throughput(rig, server, redis, side, first, count):
@@ -161,7 +161,7 @@ def measure(make_side, settings):
             first += count
             if share is not None:
                 count = int(max(COUNT_MIN, min(count / seconds * settings.end_to_end_s * share, side.count_max)))
-        found['memory_mb'] = pss_mb(side.pids())
+        found['memory_mb'] = resident_mb(side.pids())
         found['jobs'], found['jobs_per_s'] = count, count / seconds
         single = numbers_of(client(server, side, 'latency', rig, first, settings.latencies) +
                             [TINY.expected, str(settings.end_to_end_s)])
@@ -173,13 +173,17 @@ def measure(make_side, settings):
 
 
 def variants(settings, missing_peers):
-    found = []
-    for name, (values, counts) in KINDS.items():
-        for executors in counts:
-            found.append(Variant('end to end', f'{name} | {executors}', lambda v=values, n=executors: measure(
-                lambda rig, server, redis: IsoqSide(rig, server, redis, {**v, 'executors': n}), settings)))
+    def isoq(values, executors):
+        return lambda: measure(lambda rig, server, redis: IsoqSide(
+            rig, server, redis, {**values, 'executors': executors}), settings)
+
+    def bull(processes, concurrency):
+        return lambda: measure(lambda rig, server, redis: BullSide(
+            rig, server, redis, processes, concurrency), settings)
+
+    found = [Variant('end to end', f'{name} | {executors}', isoq(values, executors))
+             for name, (values, counts) in KINDS.items() for executors in counts]
     why = missing_peers['bullmq'] or missing_peers['isolated-vm']
-    for label, (processes, concurrency) in BULL.items():
-        found.append(Variant('end to end', f'BullMQ + isolated-vm | {label}', lambda p=processes, c=concurrency: measure(
-            lambda rig, server, redis: BullSide(rig, server, redis, p, c), settings), why and f'not installed: {why}'))
+    found += [Variant('end to end', f'BullMQ + isolated-vm | {label}', bull(*how), why and f'not installed: {why}')
+              for label, how in BULL.items()]
     return found

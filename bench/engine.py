@@ -9,8 +9,8 @@ import resource
 import subprocess
 import time
 
-from support import (JOB_KINDS, MEMORY_MB, Failure, Rig, Variant, bench_program, executor_program, numbers_of, output_of,
-                     peer_script, program_environment, until)
+from support import (JOB_KINDS, MEMORY_MB, Failure, Rig, Variant, bench_program, executor_program, numbers_of,
+                     output_of, peer_script, program_environment, until)
 import peers
 
 POOL_OPTION = '--pool'  # of isoq-executor, where it offers pooled pages without rewinding
@@ -44,7 +44,8 @@ def measure_isoq(what, job, settings):
     words = program.split()
     command = [bench_program(words[0])] + words[1:]
     with Rig('isoq-bench-') as rig:
-        command += [write(rig, 'job.js', job.script), job.expected, str(settings.engine_s), str(settings.engine_at_least)]
+        command += [write(rig, 'job.js', job.script), job.expected, str(settings.engine_s),
+                    str(settings.engine_at_least)]
         if isinstance(executor, str):
             command += [bench_program(executor)]
         elif executor is not None:
@@ -68,7 +69,8 @@ def children_cpu_ms():
 def measure_deno(job, settings):
     """A process for each job."""
     with Rig('isoq-bench-') as rig:
-        environment = {**program_environment(), 'DENO_DIR': rig.path('deno'), 'DENO_NO_UPDATE_CHECK': '1', 'NO_COLOR': '1'}
+        environment = {**program_environment(), 'DENO_DIR': rig.path('deno'), 'DENO_NO_UPDATE_CHECK': '1',
+                       'NO_COLOR': '1'}
         command = [peers.program('deno'), 'run', '--quiet', '--no-config', '--no-lock', '--no-remote', '--no-npm',
                    f'--v8-flags=--max-old-space-size={MEMORY_MB}', write(rig, 'job.js', job.program)]
 

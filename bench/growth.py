@@ -9,8 +9,8 @@
 import json
 import time
 
-from support import (JOBS, PREFIX, TINY, Failure, RedisServer, Rig, Variant, Watch, bench_program, children, cpu_s, pss_mb,
-                     run_ms, start_worker, tree, until, wait_for, wait_for_workers)
+from support import (JOBS, PREFIX, TINY, Failure, RedisServer, Rig, Variant, bench_program, children, cpu_s,
+                     resident_mb, run_ms, start_worker, tree, until, wait_for, wait_for_workers)
 
 BASE = {'log_level': 'error', 'executor_max_jobs': 1_000_000, 'record': 'false'}
 SIZES = {'1 KB': 1000, '10 KB': 10_000, '100 KB': 100_000, '1 MB': 1_000_000, '8 MB': 8_000_000}
@@ -72,8 +72,8 @@ class Place:
 
 
 def measure_workers(count, settings):
-    null = {'executor_path': bench_program('bench-null-executor'), 'unlocked': 'true', 'isolate': 'fresh', 'executors': 1,
-            'spare_executors': 0}
+    null = {'executor_path': bench_program('bench-null-executor'), 'unlocked': 'true', 'isolate': 'fresh',
+            'executors': 1, 'spare_executors': 0}
     with Rig('isoq-bench-') as rig:
         place = Place(rig, null, count)
         redis = place.redis
@@ -92,7 +92,7 @@ def measure_workers(count, settings):
         latencies.sort()
         clients = len(redis('CLIENT', 'LIST').splitlines()) - 1
         found = {'jobs': jobs, 'ms_per_job': seconds * 1000 / jobs, 'redis_cpu_ms': redis_ms, 'connections': clients,
-                 'p50_ms': latencies[(len(latencies) - 1) // 2], 'memory_mb': pss_mb(place.pids())}
+                 'p50_ms': latencies[(len(latencies) - 1) // 2], 'memory_mb': resident_mb(place.pids())}
         place.end()
         return found
 
@@ -137,15 +137,16 @@ def measure_size(size, settings):
 def measure_weight(isolate):
     """Before its first job, and after some; the broker's own share too."""
     with Rig('isoq-bench-') as rig:
-        place = Place(rig, {'isolate': isolate, 'executors': 2, 'spare_executors': 1, 'record': 'true', 'log_level': 'debug'})
+        place = Place(rig, {'isolate': isolate, 'executors': 2, 'spare_executors': 1, 'record': 'true',
+                            'log_level': 'debug'})
         worker, redis = place.workers[0], place.redis
         until('two executors and a spare one are ready', lambda: len(worker.events('executor_ready')) >= 3)
-        started = pss_mb(place.pids())
+        started = resident_mb(place.pids())
         time_jobs(redis, 0, IDLE_JOBS, IDLE_JOBS)
         wait_for(lambda: redis('LLEN', JOBS) == 0, 'the queue is empty')
         if len(tree(worker.pid)) < 4:
             raise Failure(f'a broker and three executors were expected: {tree(worker.pid)}')
-        found = {'after_start_mb': started, 'after_jobs_mb': pss_mb(place.pids()), 'broker_mb': pss_mb([worker.pid])}
+        found = {'after_start_mb': started, 'after_jobs_mb': resident_mb(place.pids()), 'broker_mb': resident_mb([worker.pid])}
         place.end()
         return {name: value for name, value in found.items() if value is not None}
 

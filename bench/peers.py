@@ -45,7 +45,8 @@ def run(arguments, cwd, environment=None):
     lines = [line.strip() for line in done.stdout.decode('utf-8', 'replace').splitlines() if line.strip()]
     telling = [re.sub(r'^npm (error|ERR!) ', '', line) for line in lines if 'rror' in line and 'error code' not in line]
     # It goes into RESULTS.md, where addresses and folders of one machine have no place.
-    return re.sub(r'(https?|file)://\S+|(?<![\w.])/[^\s:\'"]+', '…', '; '.join(telling or lines[-1:] or ['no message']))[:160]
+    text = '; '.join(telling or lines[-1:] or ['no message'])
+    return re.sub(r'(https?|file)://\S+|(?<![\w.])/[^\s:\'"]+', '…', text)[:160]
 
 
 def wanted():

@@ -11,8 +11,8 @@ import engine
 import peers
 
 BULL = 'end to end: BullMQ + isolated-vm | '
-NUMBERS = {'jobs_per_s': 0, 'p50_ms': 2, 'p99_ms': 2, 'worker_cpu_ms': 3, 'redis_cpu_ms': 3, 'executor_cpu_ms': 3, 'broker_cpu_ms': 3, 'commands': 1, 'reads': 1,
-           'memory_mb': 0, 'ms_per_job': 3}
+DECIMALS = {'jobs_per_s': 0, 'p50_ms': 2, 'p99_ms': 2, 'worker_cpu_ms': 3, 'redis_cpu_ms': 3, 'executor_cpu_ms': 3,
+            'broker_cpu_ms': 3, 'commands': 1, 'reads': 1, 'memory_mb': 0, 'ms_per_job': 3}
 
 
 def medians(rounds):
@@ -26,14 +26,15 @@ def show(values, name, decimals=None):
     value = values.get(name)
     if value is None:
         return '–'
-    decimals = NUMBERS.get(name, 2) if decimals is None else decimals
+    decimals = DECIMALS.get(name, 2) if decimals is None else decimals
     if name.endswith('_ms') and 0 < value < 0.1 and decimals < 3:
         decimals = 3
     return f'{value:,.{decimals}f}'
 
 
 def table(head, rows):
-    return ['| ' + ' | '.join(head) + ' |', '|' + '---|' * len(head)] + ['| ' + ' | '.join(row) + ' |' for row in rows] + ['']
+    lines = ['| ' + ' | '.join(row) + ' |' for row in [head] + rows]
+    return lines[:1] + ['|' + '---|' * len(head)] + lines[1:] + ['']
 
 
 class Report:
@@ -90,9 +91,12 @@ class Report:
             ratio = f'{values["jobs_per_s"] / base:.2f}' if base else '–'
             rows.append([variant.name, show(values, 'jobs_per_s', 0 if values['jobs_per_s'] >= 100 else 1), ratio,
                          show(values, 'p50_ms'), show(values, 'p99_ms'), show(values, 'cpu_ms')])
-        notes = [f'{variant.name}: {self.get(variant.key, "replaced"):.0%} of the jobs cost their executor, which was replaced; '
-                 'that is in the numbers.' for variant in self.of(part) if self.get(variant.key, 'replaced')]
-        return [f'### {kind[0].upper()}{kind[1:]}', ''] + [line for note in notes for line in (note, '')] + table(['', 'jobs/s', 'of isolated-vm at its best', 'p50 ms', 'p99 ms', 'CPU ms'], rows)
+        lines = [f'### {kind[0].upper()}{kind[1:]}', '']
+        for variant in self.of(part):
+            if self.get(variant.key, 'replaced'):
+                lines += [f'{variant.name}: {self.get(variant.key, "replaced"):.0%} of the jobs cost their executor, which was '
+                          'replaced; that is in the numbers.', '']
+        return lines + table(['', 'jobs/s', 'of isolated-vm at its best', 'p50 ms', 'p99 ms', 'CPU ms'], rows)
 
     def end_to_end_table(self):
         rows = []
@@ -104,15 +108,18 @@ class Report:
                 rows.append([name, executors, variant.missing or 'not measured'] + [''] * 7)
             else:
                 rows.append([name, executors] + [show(values, column) for column in columns])
-        return table(['', 'executors', 'jobs/s', 'p50 ms', 'p99 ms', 'CPU ms', 'of Redis', 'commands', 'reads', 'MB'], rows)
+        return table(['', 'executors', 'jobs/s', 'p50 ms', 'p99 ms', 'CPU ms', 'of Redis', 'commands', 'reads', 'MB'],
+                     rows)
 
     def growth_tables(self):
         lines = ['### Workers on one queue', '']
-        lines += table(['workers', 'connections', 'ms per job', 'p50 ms, one in flight', 'CPU ms of Redis', 'MB, all'], [
+        head = ['workers', 'connections', 'ms per job', 'p50 ms, one in flight', 'CPU ms of Redis', 'MB, all']
+        lines += table(head, [
             [v.name, show(m, 'connections', 0), show(m, 'ms_per_job'), show(m, 'p50_ms'), show(m, 'redis_cpu_ms'),
              show(m, 'memory_mb')] for v, m in self.measured('workers')])
         lines += [self.flatness('workers', 'More workers'), '', '### Waiting jobs', '']
-        lines += table(['waiting', 'ms per job'], [[v.name, show(m, 'ms_per_job')] for v, m in self.measured('waiting jobs')])
+        lines += table(['waiting', 'ms per job'],
+                       [[v.name, show(m, 'ms_per_job')] for v, m in self.measured('waiting jobs')])
         lines += [self.flatness('waiting jobs', 'A longer queue'), '', '### Size of the result', '']
         sizes = self.measured('result size')
         rows, base = [], sizes[0][1] if sizes else None
@@ -121,9 +128,10 @@ class Report:
             cost = f'{(values["ms_per_job"] - base["ms_per_job"]) * 1e6 / more:.1f}' if more else '–'
             rows.append([variant.name, show(values, 'ms_per_job'), cost] + [
                 show(values, f'{who}_cpu_ms') for who in ('executor', 'broker', 'redis')])
-        lines += table(['result', 'ms per job, one in flight', 'ns for each byte more than 1 KB', 'CPU ms of the executor',
-                        'of the broker', 'of Redis'], rows)
-        lines += ['What is not flat here is paid for by the byte: the processes that touch each of them are in the table.', '']
+        lines += table(['result', 'ms per job, one in flight', 'ns for each byte more than 1 KB',
+                        'CPU ms of the executor', 'of the broker', 'of Redis'], rows)
+        lines += ['What is not flat here is paid for by the byte: the processes that touch each of them are in the table.',
+                  '']
         return lines
 
     def measured(self, part):
@@ -192,11 +200,13 @@ class Report:
                 self.best(isoq, 'p50_ms', min), self.best(bull, 'p50_ms', min), 0.2, 'p50_ms', at_most=True)
         for executors in ('1', '2', '4'):
             for ceiling in ('no JavaScript', 'V8 alone'):
-                add('3', f'end to end, {executors} executor{"s" if executors != "1" else ""}: jobs/s of `rewind` to "{ceiling}"',
+                plural = 's' if executors != '1' else ''
+                add('3', f'end to end, {executors} executor{plural}: jobs/s of `rewind` to "{ceiling}"',
                     f'end to end: isoq `rewind` | {executors}', f'end to end: ceiling: {ceiling} | {executors}', 0.5)
         for where, label in ((', over the frames', 'over the frames'), (', in process', 'in process')):
             ours = f'{tiny}isoq `rewind`' + (where if 'process' in where else '')
-            add('3', f'engine, tiny job, {label}: jobs/s of `rewind` to "V8 alone"', ours, f'{tiny}ceiling: V8 alone{where}', 0.5)
+            add('3', f'engine, tiny job, {label}: jobs/s of `rewind` to "V8 alone"', ours,
+                f'{tiny}ceiling: V8 alone{where}', 0.5)
         weight = self.medians.get('weight: isoq `rewind`', {})
         sizes = [weight[name] for name in ('after_start_mb', 'after_jobs_mb') if name in weight]
         what = 'a worker with 2 idle executors and a spare one (`rewind`), MB, shared pages once'
@@ -209,16 +219,18 @@ class Report:
 
     def text(self):
         date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-        kinds = [part[len('engine, '):] for part in dict.fromkeys(v.part for v in self.variants) if part.startswith('engine')]
-        parts = {variant.part for variant in self.variants}
+        parts = list(dict.fromkeys(variant.part for variant in self.variants))
+        kinds = [part[len('engine, '):] for part in parts if part.startswith('engine')]
         rounds = f'{self.rounds} rounds' if self.rounds > 1 else '1 round'
+        quick = ' (`--quick`: a smoke run, whose numbers mean little)' if self.quick else ''
         lines = ['# Measured', '',
-                 f'Made by `make bench`{" (`--quick`: a smoke run, whose numbers mean little)" if self.quick else ""} on {date}, '
-                 f'in {self.seconds / 60:.0f} min: medians of {rounds}, everything side by side. How, and how to read it: '
-                 '[docs/performance.md](../docs/performance.md). Only ratios mean something on another machine.', '',
+                 f'Made by `make bench`{quick} on {date}, in {self.seconds / 60:.0f} min: medians of {rounds}, everything '
+                 'side by side. How, and how to read it: [docs/performance.md](../docs/performance.md). Only ratios mean '
+                 'something on another machine.', '',
                  f'- Machine: {self.machine()}', f'- Versions: {self.versions()}', '',
-                 '## Ratios', '', 'The numbers in front are those of the lines in issue 7, "Shown by". *By CPU time* is the same ratio of '
-                  'processor time for each job, which other work on the machine disturbs less.', '']
+                 '## Ratios', '',
+                 'The numbers in front are those of the lines in issue 7, "Shown by". *By CPU time* is the same ratio of '
+                 'processor time for each job, which other work on the machine disturbs less.', '']
         lines += table(['line', 'what', 'found', 'by CPU time', 'wanted', ''], self.ratio_rows())
         if kinds:
             lines += ['## Engine: one job after the other, without Redis', '']
@@ -226,8 +238,8 @@ class Report:
                 lines += self.engine_table(kind)
         if 'end to end' in parts:
             lines += ['## End to end: tiny jobs through Redis', '',
-                      'CPU, commands and reads are for each job; p50 and p99 with one job in flight; MB: the workers, shared '
-                      'pages counted once.', '']
+                      'CPU, commands and reads are for each job; p50 and p99 with one job in flight; MB: the workers, '
+                      'shared pages counted once.', '']
             lines += self.end_to_end_table()
         if 'workers' in parts or 'waiting jobs' in parts or 'result size' in parts:
             lines += ['## Growth', ''] + self.growth_tables()

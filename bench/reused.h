@@ -17,9 +17,10 @@ extern "C" {
 int reused_init(void);
 
 /*
- * Runs the script as the body of a block, so that its declarations do not clash with those of the run before; writes the
- * result's text, and returns its length, or -1. `is_json`: the code is a JSON string literal. V8 remembers what it compiled in an isolate by the script's text;
- * `compiling`: each run's text is another one, so that it is compiled, as a job's is.
+ * Runs the script as the body of a block, so that its declarations do not clash with those of the run before. Writes
+ * the result's text, and returns its length, or -1. `is_json`: the code is a JSON string literal. V8 remembers what it
+ * compiled in an isolate, by the script's text; `compiling`: each run's text is another one, so that it is compiled, as
+ * a job's is.
  */
 long reused_run(const char *code, size_t code_len, bool is_json, bool compiling, char *text,
                 size_t text_size);

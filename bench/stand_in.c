@@ -6,8 +6,8 @@
  * bench-reused-executor (STAND_IN_V8) runs the script in an isolate that is already there (reused.h): what V8 costs on
  * top, without a pristine isolate, limits or console.
  *
- * Read and written in as few system calls as can be. Arguments are those of isoq-executor, and ignored. It is for bench/
- * only: it has no sandbox, and says so in HELLO.
+ * Read and written in as few system calls as can be. Arguments are those of isoq-executor, and ignored. It is for
+ * bench/ only: it has no sandbox, and says so in HELLO.
  */
 #include <errno.h>
 #include <stdint.h>

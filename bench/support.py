@@ -132,18 +132,32 @@ def run_ms(pid):
         return int(file.read().split()[0]) / 1e6
 
 
-def pss_mb(pids):
-    """Resident memory, a page that several processes share counted once. None: the kernel does not say."""
-    total_kb = 0
+def resident_mb(pids):
+    """Resident memory of these processes, a page that several of them share counted once; None: the kernel does not say.
+
+    Not the proportional set size, which is less when somebody else runs the same programs meanwhile. A mapping of a file
+    is counted with the most that one process has of it; compared with the page frames themselves, it agrees.
+    """
+    own_kb, shared_kb = 0, {}
     for pid in pids:
         try:
-            with open(f'/proc/{pid}/smaps_rollup', encoding='ascii') as file:
-                total_kb += int(re.search(r'^Pss:\s+(\d+) kB', file.read(), re.M).group(1))
+            with open(f'/proc/{pid}/smaps', encoding='utf-8') as file:
+                lines = file.readlines()
         except FileNotFoundError:
             continue  # it ended just now
         except (PermissionError, ProcessLookupError):
             return None
-    return total_kb / 1024
+        for line in lines:
+            words = line.split()
+            if not words[0].endswith(':'):  # addresses, permissions, offset, device, inode, path
+                mapping, of_file = tuple(words[2:5]), words[4] != '0'
+            elif words[0] == 'Rss:':
+                resident = int(words[1])
+            elif words[0] == 'Anonymous:':
+                anonymous = int(words[1]) if of_file else resident
+                own_kb += anonymous
+                shared_kb[mapping] = max(shared_kb.get(mapping, 0), resident - anonymous)
+    return (own_kb + sum(shared_kb.values())) / 1024
 
 
 # ---- Redis
@@ -158,7 +172,7 @@ def commands_run(redis):
 
 
 class Watch:
-    """CPU, commands and reads from its making to `end()`; what asks Redis meanwhile goes through `ask`, and is left out."""
+    """CPU, commands and reads from its making to `end()`. Who asks Redis does it by `ask`, and is left out."""
 
     def __init__(self, redis, server_pid, worker_pids):
         self.redis, self.server, self.workers = redis, server_pid, worker_pids
