@@ -29,8 +29,8 @@ KINDS = {
 }
 # name: (processes, concurrency of each)
 BULL = {'1': (1, 1), '2': (1, 2), '4': (1, 4), '2 × 2': (2, 2)}
-WARM_UP = 20
-COUNT_MIN, COUNT_MAX = 30, 60_000
+WARM_UP = 10
+COUNT_MIN, COUNT_MAX = 20, 60_000
 BULL_COUNT_MAX = 2000  # BullMQ keeps some 10,000 events, in which its results are looked for
 
 

@@ -146,7 +146,8 @@ def measure_weight(isolate):
         wait_for(lambda: redis('LLEN', JOBS) == 0, 'the queue is empty')
         if len(tree(worker.pid)) < 4:
             raise Failure(f'a broker and three executors were expected: {tree(worker.pid)}')
-        found = {'after_start_mb': started, 'after_jobs_mb': resident_mb(place.pids()), 'broker_mb': resident_mb([worker.pid])}
+        found = {'after_start_mb': started, 'after_jobs_mb': resident_mb(place.pids()),
+                 'broker_mb': resident_mb([worker.pid])}
         place.end()
         return {name: value for name, value in found.items() if value is not None}
 

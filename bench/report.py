@@ -94,8 +94,8 @@ class Report:
         lines = [f'### {kind[0].upper()}{kind[1:]}', '']
         for variant in self.of(part):
             if self.get(variant.key, 'replaced'):
-                lines += [f'{variant.name}: {self.get(variant.key, "replaced"):.0%} of the jobs cost their executor, which was '
-                          'replaced; that is in the numbers.', '']
+                lines += [f'{variant.name}: {self.get(variant.key, "replaced"):.0%} of the jobs cost their executor, '
+                          'which was replaced; that is in the numbers.', '']
         return lines + table(['', 'jobs/s', 'of isolated-vm at its best', 'p50 ms', 'p99 ms', 'CPU ms'], rows)
 
     def end_to_end_table(self):
@@ -130,8 +130,7 @@ class Report:
                 show(values, f'{who}_cpu_ms') for who in ('executor', 'broker', 'redis')])
         lines += table(['result', 'ms per job, one in flight', 'ns for each byte more than 1 KB',
                         'CPU ms of the executor', 'of the broker', 'of Redis'], rows)
-        lines += ['What is not flat here is paid for by the byte: the processes that touch each of them are in the table.',
-                  '']
+        lines += ['What is not flat here is paid for by the byte, by the processes that touch each of them.', '']
         return lines
 
     def measured(self, part):
