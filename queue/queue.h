@@ -74,6 +74,12 @@ bool queue_client_up(const struct queue_client *client);
  */
 void queue_client_set_capacity(struct queue_client *client, unsigned capacity);
 
+/*
+ * Whether results may wait a millisecond for others, to share a round trip: while the caller has more jobs at hand than
+ * it can run at once, nobody's result gets later by it than the queue made it anyway. At first: no.
+ */
+void queue_client_set_patient(struct queue_client *client, bool patient);
+
 typedef void (*queue_settle_fn)(void *ctx, enum queue_settled outcome);
 
 /* What record_make() gave, kept for so long beside the result, from the same step on. */
