@@ -115,13 +115,22 @@ static size_t bracketed_end(const char *s, size_t i, size_t len) {
 }
 
 int json_reader_init(struct json_reader *reader, const char *text, size_t len, int depth) {
-  *reader = (struct json_reader){.text = text, .len = len};
-  if (len >= INT32_MAX) return -ENOMEM; /* json-c counts in int; Redis strings end at 512 MB */
+  *reader = (struct json_reader){.text = text, .len = len, .depth = depth};
+  return len >= INT32_MAX ? -ENOMEM : 0; /* json-c counts in int; Redis strings end at 512 MB */
+}
+
+/* A tokener is some ten kilobytes, which many a small job does without. */
+static bool has_tokener(struct json_reader *reader) {
+  if (reader->tokener) {
+    json_tokener_reset(reader->tokener);
+    return true;
+  }
   reader->tokener =
-      json_tokener_new_ex(depth + 1); /* json-c counts a scalar, but not an empty array, as a level */
-  if (!reader->tokener) return -ENOMEM;
-  json_tokener_set_flags(reader->tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
-  return 0;
+      json_tokener_new_ex(reader->depth + 1); /* json-c counts a scalar, but not an empty array, as a level */
+  reader->no_memory = !reader->tokener;
+  if (reader->tokener)
+    json_tokener_set_flags(reader->tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
+  return reader->tokener != NULL;
 }
 
 void json_reader_free(struct json_reader *reader) {
@@ -184,8 +193,11 @@ enum json_read json_reader_value(struct json_reader *reader, struct json_value *
   }
   if (read_simple(reader, out)) return JSON_READ_OK;
   const size_t start = reader->pos;
+  if (!has_tokener(reader)) {
+    reader->problem_at = start;
+    return JSON_READ_BROKEN;
+  }
   /* The NUL after the text goes in too: it ends a number. */
-  json_tokener_reset(reader->tokener);
   struct json_object *object =
       json_tokener_parse_ex(reader->tokener, reader->text + start, (int)(reader->len - start + 1));
   const enum json_tokener_error error = json_tokener_get_error(reader->tokener);

@@ -335,6 +335,7 @@ static int no_memory(struct parser *p) {
 static int read_value(struct parser *p, struct json_value *out) {
   const enum json_read kind = json_reader_value(&p->reader, out);
   if (kind == JSON_READ_OK) return 0;
+  if (p->reader.no_memory) return no_memory(p);
   if (kind == JSON_READ_DEEP)
     wrong(p, "not a replay record: nested deeper than %d levels at byte %zu", RECORD_DEPTH,
           p->reader.problem_at);
