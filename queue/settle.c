@@ -476,43 +476,40 @@ static void make_token(struct queue_client *client, const char *how, char *out, 
   snprintf(out, size, "%s:%" PRIu64 ":%s", client->worker, ++client->claims_settled, how);
 }
 
-static int take_record(struct settle *settle, const struct job *job, const struct queue_record *record) {
-  const struct queue_slot *slot = settle->slot;
-  settle->record = malloc(record->len + 1);
-  settle->record_key = key_record(slot->client->prefix, slot->name, job->id);
-  if (!settle->record || !settle->record_key) return -ENOMEM;
-  memcpy(settle->record, record->text, record->len);
-  settle->record[record->len] = '\0';
-  settle->record_len = record->len;
-  settle->record_ttl_ms = (int64_t)record->ttl_s * 1000;
-  return 0;
-}
-
-static int settle_in(struct queue_slot *slot, const struct job *job, const char *json, size_t json_len,
-                     const char *status, const char *dead_reason, const struct queue_record *record,
-                     queue_settle_fn done, void *ctx) {
+/* Takes `json`, and the record's text, in any case. */
+static int settle_in(struct queue_slot *slot, const struct job *job, char *json, size_t json_len, const char *status,
+                     const char *dead_reason, const struct queue_record *record, queue_settle_fn done, void *ctx) {
   struct queue_client *client = slot->client;
   struct settle *settle = settle_new(slot, SETTLE_RESULT, job->payload, job->payload_len, done, ctx);
-  if (!settle) return -ENOMEM;
-  settle->json = malloc(json_len + 1);
+  if (!settle) goto no_memory;
+  settle->json = json;
+  settle->json_len = json_len;
+  if (record && job->id[0]) {
+    settle->record = record->text;
+    settle->record_len = record->len;
+    settle->record_ttl_ms = (int64_t)record->ttl_s * 1000;
+    if (!(settle->record_key = key_record(client->prefix, slot->name, job->id))) goto fail;
+  } else if (record) {
+    free(record->text);
+  }
   settle->status = strdup(status);
   settle->ttl_ms = ttl_ms(client, job);
   make_token(client, status, settle->token, sizeof settle->token);
+  if (!settle->status) goto fail;
   if (job->note_len && !(settle->original = job_payload_original(job, &settle->original_len))) goto fail;
   if (job->id[0] && !(settle->id = strdup(job->id))) goto fail;
   if (job->id[0] && !(settle->done_key = key_done(client->prefix, slot->name, job->id))) goto fail;
   if (job->reply_to && !(settle->reply_key = strdup(job->reply_to))) goto fail;
-  if (!settle->json || !settle->status) goto fail;
-  if (record && job->id[0] && take_record(settle, job, record) < 0) goto fail;
-  memcpy(settle->json, json, json_len);
-  settle->json[json_len] = '\0';
-  settle->json_len = json_len;
   if (!dead_reason && !job->reply_to) dead_reason = "no reply key is known"; /* nothing is dropped silently */
   if (dead_reason && write_letter(settle, dead_reason) < 0) goto fail;
   enqueue(settle);
   return 0;
 fail:
   settle_free(settle);
+  return -ENOMEM;
+no_memory:
+  free(json);
+  if (record) free(record->text);
   return -ENOMEM;
 }
 
@@ -522,11 +519,14 @@ static struct queue_slot *slot_of(struct queue_client *client, const struct job 
   return NULL;
 }
 
-int queue_settle(struct queue_client *client, const struct job *job, const char *json, size_t json_len,
+int queue_settle(struct queue_client *client, const struct job *job, char *json, size_t json_len,
                  const char *status, const char *dead_reason, const struct queue_record *record,
                  queue_settle_fn done, void *ctx) {
   struct queue_slot *slot = slot_of(client, job);
-  return slot ? settle_in(slot, job, json, json_len, status, dead_reason, record, done, ctx) : -EINVAL;
+  if (slot) return settle_in(slot, job, json, json_len, status, dead_reason, record, done, ctx);
+  free(json);
+  if (record) free(record->text);
+  return -EINVAL;
 }
 
 int queue_defer(struct queue_client *client, const struct job *job, const struct queue_deferral *deferral,
@@ -614,6 +614,5 @@ int settle_worker_lost(struct queue_slot *slot, const char *payload, size_t len)
 out:
   job_result_free(&result);
   job_free(job);
-  free(json);
   return r;
 }

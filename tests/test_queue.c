@@ -88,10 +88,14 @@ static void settle_as(struct worker *worker, struct job *job, const char *dead_r
     result_text_set(&result.result, "4", 1);
   snprintf(result.worker, sizeof result.worker, "%s", worker->client->worker);
   ck_assert_int_eq(job_result_to_json(&result, job, &json, &len), 0);
+  struct queue_record record;
+  if (record_of_settles) {
+    record = *record_of_settles;
+    ck_assert_ptr_nonnull(record.text = strdup(record.text));
+  }
   ck_assert_int_eq(queue_settle(worker->client, job, json, len, isoq_status_name(result.status), dead_reason,
-                                record_of_settles, on_settled, worker),
+                                record_of_settles ? &record : NULL, on_settled, worker),
                    0);
-  free(json);
   job_result_free(&result);
 }
 

@@ -223,9 +223,9 @@ static bool is_recorded(const struct worker *w, const struct job *job, const str
          (result->status != ISOQ_STATUS_OK || strcmp(w->config->record_on, "failure") != 0);
 }
 
-/* Publishes, with a record where there is to be one. */
-static int worker_settle(struct worker *w, const struct job *job, const struct job_result *result,
-                         const char *json, size_t len, const char *dead_reason, struct errand *errand) {
+/* Publishes, with a record where there is to be one. Takes `json` in any case. */
+static int worker_settle(struct worker *w, const struct job *job, const struct job_result *result, char *json,
+                         size_t len, const char *dead_reason, struct errand *errand) {
   const struct record_setting setting = {.isoq_version = ISOQ_VERSION,
                                          .v8_version = pool_v8_version(w->pool),
                                          .functions = w->limits.functions,
@@ -234,16 +234,15 @@ static int worker_settle(struct worker *w, const struct job *job, const struct j
                                          .max_timers = (uint32_t)w->config->max_timers};
   struct queue_record record = {.ttl_s = (uint32_t)w->config->record_ttl_s};
   bool recorded = is_recorded(w, job, result);
-  char *text = NULL;
   int r = 0;
 
-  if (recorded) r = record_make(job, result, json, len, &setting, clock_real_ms(), &text, &record.len);
-  record.text = text;
-  if (r == 0)
-    r = queue_settle(w->queue, job, json, len, isoq_status_name(result->status), dead_reason,
-                     recorded ? &record : NULL, on_settled, errand);
-  free(text);
-  return r;
+  if (recorded) r = record_make(job, result, json, len, &setting, clock_real_ms(), &record.text, &record.len);
+  if (r < 0) {
+    free(json);
+    return r;
+  }
+  return queue_settle(w->queue, job, json, len, isoq_status_name(result->status), dead_reason,
+                      recorded ? &record : NULL, on_settled, errand);
 }
 
 /* Takes the job. */
@@ -261,7 +260,6 @@ static void worker_publish(struct worker *w, struct job *job, const struct job_r
     errand_free(errand);
     worker_give_up(w, "publishing a result");
   }
-  free(json);
   if (len > TRIM_ABOVE_BYTES) w->trim_ticks = TRIM_TICKS;
   job_free(job);
 }
