@@ -96,7 +96,7 @@ struct queue_client {
   bool up, link_reported;
   bool leaving;
   unsigned capacity;
-  bool patient; /* results may wait for others */
+  bool patient;        /* results may wait for others */
   unsigned delivering; /* depth of claimed callbacks: claim_pump() waits until they are through */
 
   struct settle *pending, *pending_last;

@@ -196,7 +196,8 @@ static int client_init(struct queue_client *client) {
     const int r = slot_init(client, options->queues[i]);
     if (r < 0) return r;
   }
-  if (settle_init(client) < 0 || lease_init(client) < 0 || reap_init(client) < 0 || cancel_init(client) < 0) return -ENOMEM;
+  if (settle_init(client) < 0 || lease_init(client) < 0 || reap_init(client) < 0 || cancel_init(client) < 0)
+    return -ENOMEM;
   const struct conn_options conn = {.base = client->base,
                                     .url = options->url,
                                     .name = client->worker,

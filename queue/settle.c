@@ -31,9 +31,9 @@ enum settle_kind {
 static const enum round_trip round_trips[] = {ROUND_TRIP_SETTLE, ROUND_TRIP_GIVE_BACK, ROUND_TRIP_DEFER,
                                               ROUND_TRIP_LEAVE};
 
-#define BATCH_MAX 8                /* results in one call of settle.lua */
+#define BATCH_MAX 8                  /* results in one call of settle.lua */
 #define BATCH_BYTES_MAX (256u << 10) /* that a further result may join */
-#define WAIT_MAX_MS 1              /* for company */
+#define WAIT_MAX_MS 1                /* for company */
 
 struct settle {
   struct settle *next;
@@ -68,7 +68,7 @@ struct settle {
   void *ctx;
 };
 
-struct batch { /* results that go in one call */
+struct batch {        /* results that go in one call */
   struct batch *next; /* under way */
   struct queue_slot *slot;
   size_t count;
@@ -477,8 +477,9 @@ static void make_token(struct queue_client *client, const char *how, char *out, 
 }
 
 /* Takes `json`, and the record's text, in any case. */
-static int settle_in(struct queue_slot *slot, const struct job *job, char *json, size_t json_len, const char *status,
-                     const char *dead_reason, const struct queue_record *record, queue_settle_fn done, void *ctx) {
+static int settle_in(struct queue_slot *slot, const struct job *job, char *json, size_t json_len,
+                     const char *status, const char *dead_reason, const struct queue_record *record,
+                     queue_settle_fn done, void *ctx) {
   struct queue_client *client = slot->client;
   struct settle *settle = settle_new(slot, SETTLE_RESULT, job->payload, job->payload_len, done, ctx);
   if (!settle) goto no_memory;

@@ -52,7 +52,7 @@
 #define LEAVE_S 2
 #define RATE_MS 5000
 #define TRIM_ABOVE_BYTES (1u << 20) /* of a result */
-#define SEEDS 32            /* 256 bytes: what getrandom() gives whole, whatever signal comes */
+#define SEEDS 32                    /* 256 bytes: what getrandom() gives whole, whatever signal comes */
 #define TRIM_TICKS 4                /* until Redis has it, and its copies are freed */
 
 enum phase {
