@@ -136,7 +136,9 @@ static void on_taken(void *ctx, const struct redisReply *reply) {
 
 static void take(struct queue_slot *slot, unsigned count) {
   struct queue_client *client = slot->client;
-  struct command command = {0};
+  struct command command;
+  settle_flush(client); /* both go out in one write, and are answered in one */
+  command_begin(&command);
   command_script(&command, &client->scripts, SCRIPT_CLAIM, 3);
   command_text(&command, slot->keys.jobs);
   command_text(&command, slot->keys.claimed);

@@ -26,6 +26,7 @@
 struct event;
 struct redisReply;
 struct settle;
+struct batch;
 
 enum claim_state {
   CLAIM_IDLE,       /* nothing under way; jobs may be waiting */
@@ -57,6 +58,7 @@ struct queue_slot { /* one queue that is served */
 
   struct held *held;
   size_t held_count;
+  struct batch *batches; /* calls of settle.lua under way */
   struct held *suspects; /* in claimed:<worker> at the last look, and not known to us */
 
   struct event *promote_timer;
@@ -94,6 +96,7 @@ struct queue_client {
   bool up, link_reported;
   bool leaving;
   unsigned capacity;
+  bool patient;        /* results may wait for others */
   unsigned delivering; /* depth of claimed callbacks: claim_pump() waits until they are through */
 
   struct settle *pending, *pending_last;
@@ -103,7 +106,7 @@ struct queue_client {
   void *leave_ctx;
   uint64_t claims_settled; /* numbers the tokens of done:<id> */
 
-  struct event *lease_timer, *reap_timer, *retry_timer;
+  struct event *lease_timer, *reap_timer, *retry_timer, *settle_timer;
   int64_t quiet_until_ms[REPLY_WRONG + 1]; /* errors of one class are noted now and then only */
 };
 
@@ -139,6 +142,9 @@ void claim_unblock(struct queue_client *client);
 bool claim_quiet(const struct queue_slot *slot);
 
 /* settle.c */
+int settle_init(struct queue_client *client);
+/* Results that wait for company wait no longer. */
+void settle_flush(struct queue_client *client);
 void settle_send_all(struct queue_client *client);
 void settle_free_all(struct queue_client *client);
 /* One LEAVE per queue; client->leave_done is called after the last. */

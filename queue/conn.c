@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/util.h>
-#include <hiredis/adapters/libevent.h>
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
 #include <netinet/in.h>
@@ -30,6 +29,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "queue/redis_events.h"
 #include "queue/redis_tls.h"
 #include "queue/redis_url.h"
 #include "queue/resolve.h"
@@ -399,7 +399,7 @@ static void connect_to(struct conn *conn, struct redisAsyncContext *redis) {
     conn_drop(conn, why);
     return;
   }
-  if (redisLibeventAttach(redis, conn->options.base) != REDIS_OK ||
+  if (redis_events_attach(redis, conn->options.base) < 0 ||
       redisAsyncSetConnectCallback(redis, on_connected) != REDIS_OK ||
       redisAsyncSetDisconnectCallback(redis, on_disconnected) != REDIS_OK)
     conn_drop(conn, "cannot watch the connection");

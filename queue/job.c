@@ -160,6 +160,7 @@ static int read_payload(struct job_parser *parser) {
       reader.pos = 3;
     }
     read_object(parser, &reader);
+    if (reader.no_memory) r = -ENOMEM;
     json_reader_free(&reader);
   }
   if (len < job->payload_len) job->payload[len] = kept;

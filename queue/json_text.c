@@ -13,7 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "queue/json_write.h"
 #include "queue/utf8.h"
+
+#define SIMPLE_DIGITS 15
 
 static bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -58,6 +61,11 @@ static size_t literal_end(const char *s, size_t i, size_t len) {
     if (len - i >= n && memcmp(s + i, literals[k], n) == 0) return i + n;
   }
   return i;
+}
+
+/* A number or a literal is over there: what follows can be no part of it. */
+static bool ends_value(const char *s, size_t end, size_t len) {
+  return end == len || is_space(s[end]) || s[end] == ',' || s[end] == '}' || s[end] == ']';
 }
 
 /* Past the closing quote of the string at s[i]; or *bad is the offset of a control character, or of the end.
@@ -107,13 +115,22 @@ static size_t bracketed_end(const char *s, size_t i, size_t len) {
 }
 
 int json_reader_init(struct json_reader *reader, const char *text, size_t len, int depth) {
-  *reader = (struct json_reader){.text = text, .len = len};
-  if (len >= INT32_MAX) return -ENOMEM; /* json-c counts in int; Redis strings end at 512 MB */
+  *reader = (struct json_reader){.text = text, .len = len, .depth = depth};
+  return len >= INT32_MAX ? -ENOMEM : 0; /* json-c counts in int; Redis strings end at 512 MB */
+}
+
+/* A tokener is some ten kilobytes, which many a small job does without. */
+static bool has_tokener(struct json_reader *reader) {
+  if (reader->tokener) {
+    json_tokener_reset(reader->tokener);
+    return true;
+  }
   reader->tokener =
-      json_tokener_new_ex(depth + 1); /* json-c counts a scalar, but not an empty array, as a level */
-  if (!reader->tokener) return -ENOMEM;
-  json_tokener_set_flags(reader->tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
-  return 0;
+      json_tokener_new_ex(reader->depth + 1); /* json-c counts a scalar, but not an empty array, as a level */
+  reader->no_memory = !reader->tokener;
+  if (reader->tokener)
+    json_tokener_set_flags(reader->tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
+  return reader->tokener != NULL;
 }
 
 void json_reader_free(struct json_reader *reader) {
@@ -136,15 +153,51 @@ bool json_reader_take(struct json_reader *reader, char c) {
   return true;
 }
 
+/*
+ * Most values of a job are strings without an escape, small integers, and booleans. There is nothing lax about these, so
+ * they need no tokener. False: it is something else, or wrong.
+ */
+static bool read_simple(struct json_reader *reader, struct json_value *out) {
+  const char *s = reader->text + reader->pos;
+  const size_t left = reader->len - reader->pos;
+  struct json_object *object = NULL;
+  size_t end = 0;
+  if (*s == '"') {
+    for (end = 1; end < left && (unsigned char)s[end] >= 0x20 && s[end] != '"' && s[end] != '\\';)
+      end++;
+    if (end == left || s[end] != '"' || end > INT32_MAX) return false;
+    object = json_object_new_string_len(s + 1, (int)end - 1);
+    end++;
+  } else if (is_digit(*s)) {
+    int64_t number = 0;
+    while (end < left && end <= SIMPLE_DIGITS && is_digit(s[end]))
+      number = number * 10 + (s[end++] - '0');
+    if (end > SIMPLE_DIGITS || (*s == '0' && end > 1) || !ends_value(s, end, left)) return false;
+    object = json_object_new_int64(number);
+  } else if (*s == 't' || *s == 'f') {
+    end = literal_end(s, 0, left);
+    if (end == 0 || !ends_value(s, end, left)) return false;
+    object = json_object_new_boolean(*s == 't');
+  }
+  if (!object) return false;
+  *out = (struct json_value){.text = s, .len = end, .object = object};
+  reader->pos += end;
+  return true;
+}
+
 enum json_read json_reader_value(struct json_reader *reader, struct json_value *out) {
   *out = (struct json_value){0};
   if (json_reader_peek(reader) < 0) {
     reader->problem_at = reader->len;
     return JSON_READ_BROKEN;
   }
+  if (read_simple(reader, out)) return JSON_READ_OK;
   const size_t start = reader->pos;
+  if (!has_tokener(reader)) {
+    reader->problem_at = start;
+    return JSON_READ_BROKEN;
+  }
   /* The NUL after the text goes in too: it ends a number. */
-  json_tokener_reset(reader->tokener);
   struct json_object *object =
       json_tokener_parse_ex(reader->tokener, reader->text + start, (int)(reader->len - start + 1));
   const enum json_tokener_error error = json_tokener_get_error(reader->tokener);
@@ -197,39 +250,10 @@ const char *json_reader_problem(const struct json_reader *reader, char *out, siz
   return out;
 }
 
-/* Plain ASCII, as most of what we quote is, stays as it is. */
-static bool is_plain(const char *text, size_t len) {
-  for (size_t i = 0; i < len; i++)
-    if (text[i] < ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\') return false;
-  return true;
-}
-
-static char *quote_plain(const char *text, size_t len) {
-  char *quoted = malloc(len + 3);
-  if (!quoted) return NULL;
-  quoted[0] = quoted[len + 1] = '"';
-  if (len) memcpy(quoted + 1, text, len);
-  quoted[len + 2] = '\0';
-  return quoted;
-}
-
 char *json_text_quote(const char *text, size_t len, size_t *out_len) {
-  size_t clean_len;
-  char *clean, *copy = NULL;
-  if (is_plain(text, len)) {
-    *out_len = len + 2;
-    return quote_plain(text, len);
-  }
-  clean = utf8_sanitize(text, len, &clean_len);
-  struct json_object *json =
-      clean && clean_len <= INT32_MAX ? json_object_new_string_len(clean, (int)clean_len) : NULL;
-  const char *quoted = json ? json_object_to_json_string_length(
-                                  json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, out_len)
-                            : NULL;
-  if (quoted) copy = strdup(quoted);
-  json_object_put(json);
-  free(clean);
-  return copy;
+  struct json_writer writer = {0};
+  json_write_string(&writer, text, len);
+  return json_writer_take(&writer, out_len);
 }
 
 bool json_text_is(char first, const char *text, size_t len, int depth) {

@@ -17,8 +17,10 @@ struct json_tokener;
 struct json_reader {
   const char *text; /* borrowed; text[len] is NUL */
   size_t len, pos;
-  struct json_tokener *tokener;
-  size_t problem_at; /* byte offset of the last problem */
+  int depth;
+  struct json_tokener *tokener; /* NULL: no value has needed it so far */
+  bool no_memory;               /* for it: what was read as broken need not be */
+  size_t problem_at;            /* byte offset of the last problem */
 };
 
 struct json_value {
@@ -44,7 +46,8 @@ int json_reader_peek(struct json_reader *reader);
 /* Consumes `c` after white space; false (with a problem noted) when something else is there. */
 bool json_reader_take(struct json_reader *reader, char c);
 
-/* Reads one value at the next non-space byte. json_value_free() it after OK and LAX. */
+/* Reads one value at the next non-space byte. json_value_free() it after OK and LAX. After BROKEN, look at
+ * reader->no_memory. */
 enum json_read json_reader_value(struct json_reader *reader, struct json_value *out);
 void json_value_free(struct json_value *value);
 

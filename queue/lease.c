@@ -12,6 +12,7 @@
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "queue/client.h"
 
@@ -20,11 +21,18 @@
 
 /* ---- what we hold ---- */
 
-/* FNV-1a: only ever compares a worker's own claims with each other. */
+/* Only ever compares a worker's own claims with each other. By words, since a payload may have megabytes. */
 static uint64_t hash_of(const char *data, size_t len) {
-  uint64_t hash = UINT64_C(0xcbf29ce484222325);
-  for (size_t i = 0; i < len; i++)
-    hash = (hash ^ (unsigned char)data[i]) * UINT64_C(0x100000001b3);
+  uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ len;
+  while (len > 0) {
+    uint64_t word = 0;
+    const size_t step = len < sizeof word ? len : sizeof word;
+    memcpy(&word, data, step);
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    hash ^= hash >> 32;
+    data += step;
+    len -= step;
+  }
   return hash;
 }
 

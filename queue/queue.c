@@ -196,7 +196,8 @@ static int client_init(struct queue_client *client) {
     const int r = slot_init(client, options->queues[i]);
     if (r < 0) return r;
   }
-  if (lease_init(client) < 0 || reap_init(client) < 0 || cancel_init(client) < 0) return -ENOMEM;
+  if (settle_init(client) < 0 || lease_init(client) < 0 || reap_init(client) < 0 || cancel_init(client) < 0)
+    return -ENOMEM;
   const struct conn_options conn = {.base = client->base,
                                     .url = options->url,
                                     .name = client->worker,
@@ -258,6 +259,12 @@ void queue_client_set_capacity(struct queue_client *client, unsigned capacity) {
     claim_unblock(client);
   else
     claim_pump(client);
+}
+
+void queue_client_set_patient(struct queue_client *client, bool patient) {
+  const bool flush = client->patient && !patient;
+  client->patient = patient;
+  if (flush) settle_flush(client);
 }
 
 size_t queue_client_pending(const struct queue_client *client) {

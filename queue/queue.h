@@ -74,22 +74,28 @@ bool queue_client_up(const struct queue_client *client);
  */
 void queue_client_set_capacity(struct queue_client *client, unsigned capacity);
 
+/*
+ * Whether results may wait a millisecond for others, to share a round trip: while the caller has more jobs at hand than
+ * it can run at once, nobody's result gets later by it than the queue made it anyway. At first: no.
+ */
+void queue_client_set_patient(struct queue_client *client, bool patient);
+
 typedef void (*queue_settle_fn)(void *ctx, enum queue_settled outcome);
 
 /* What record_make() gave, kept for so long beside the result, from the same step on. */
 struct queue_record {
-  const char *text;
+  char *text;
   size_t len;
   uint32_t ttl_s;
 };
 
 /*
  * Publishes: one atomic step (settle.lua). Waits in memory while Redis is away and is tried again until Redis
- * answers; `done` is called once. Copies what it needs of `job` and `json`. `dead_reason` non-NULL also makes
- * a dead letter {job, reason, result, at}; a job without a reply key (nothing could be known) makes only
- * that. `record` may be NULL; a job without an id has none.
+ * answers; `done` is called once. Copies what it needs of `job`; `json` and the record's text are malloc'ed, and its own
+ * from here on, whatever it returns. `dead_reason` non-NULL also makes a dead letter {job, reason, result, at}; a job without
+ * a reply key (nothing could be known) makes only that. `record` may be NULL; a job without an id has none.
  */
-int queue_settle(struct queue_client *client, const struct job *job, const char *json, size_t json_len,
+int queue_settle(struct queue_client *client, const struct job *job, char *json, size_t json_len,
                  const char *status, const char *dead_reason, const struct queue_record *record,
                  queue_settle_fn done, void *ctx);
 

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "queue/json_text.h"
+#include "queue/json_write.h"
 #include "queue/result.h"
 
 #define RECORD_DEPTH                                                                                         \
@@ -92,113 +93,68 @@ void record_digest_make(const struct job_result *result, struct record_digest *o
 
 /* ---- writing ---- */
 
-/* A text that grows; a failure is remembered. */
-struct builder {
-  char *data;
-  size_t len, size;
-  bool failed;
-};
-
-static void add_bytes(struct builder *b, const char *data, size_t len) {
-  if (b->failed) return;
-  if (b->len + len + 1 > b->size) {
-    const size_t size = (b->len + len + 1) * 2;
-    char *grown = realloc(b->data, size);
-    if (!grown) {
-      b->failed = true;
-      return;
-    }
-    b->data = grown;
-    b->size = size;
-  }
-  if (len) memcpy(b->data + b->len, data, len);
-  b->len += len;
-  b->data[b->len] = '\0';
+static void put_string(struct json_writer *w, const char *name, const char *text) {
+  json_write(w, name);
+  json_write_string(w, text, strlen(text));
 }
 
-__attribute__((format(printf, 2, 3))) static void add(struct builder *b, const char *format, ...) {
-  char text[256];
-  va_list arguments;
-  va_start(arguments, format);
-  const int n = vsnprintf(text, sizeof text, format, arguments);
-  va_end(arguments);
-  if (n < 0 || (size_t)n >= sizeof text)
-    b->failed = true;
-  else
-    add_bytes(b, text, (size_t)n);
-}
-
-static void add_quoted(struct builder *b, const char *text, size_t len) {
-  size_t quoted_len;
-  char *quoted = json_text_quote(text, len, &quoted_len);
-  if (quoted)
-    add_bytes(b, quoted, quoted_len);
-  else
-    b->failed = true;
-  free(quoted);
-}
-
-static void add_string(struct builder *b, const char *name, const char *text) {
-  add(b, "\"%s\":", name);
-  add_quoted(b, text, strlen(text));
-  add(b, ",");
-}
-
-/* malloc'ed, or NULL. */
-static char *finished(struct builder *b, size_t *len) {
-  if (b->failed) {
-    free(b->data);
-    return NULL;
-  }
-  *len = b->len;
-  return b->data;
+static void put_uint(struct json_writer *w, const char *name, uint64_t number) {
+  json_write(w, name);
+  json_write_uint(w, number);
 }
 
 char *record_call_make(const struct record_noted *noted, size_t *len) {
-  struct builder b = {0};
-  add(&b, "{\"call\":%u,\"name\":", noted->call);
-  add_quoted(&b, noted->name, noted->name_len);
-  add(&b, ",\"args\":");
+  struct json_writer writer = {0}, *w = &writer;
+  put_uint(w, "{\"call\":", noted->call);
+  json_write(w, ",\"name\":");
+  json_write_string(w, noted->name, noted->name_len);
+  json_write(w, ",\"args\":");
   if (json_text_is('[', noted->args, noted->args_len, ARGS_DEPTH))
-    add_bytes(&b, noted->args, noted->args_len);
+    json_write_bytes(w, noted->args, noted->args_len);
   else
-    add_quoted(&b, noted->args, noted->args_len);
-  if (noted->answer || noted->left_out) add(&b, ",\"ok\":%s", noted->ok ? "true" : "false");
+    json_write_string(w, noted->args, noted->args_len);
+  if (noted->answer || noted->left_out) json_write(w, noted->ok ? ",\"ok\":true" : ",\"ok\":false");
   if (noted->left_out) {
-    add(&b, ",\"left_out\":true");
+    json_write(w, ",\"left_out\":true");
   } else if (noted->answer) {
-    add(&b, ",\"answer\":");
-    add_bytes(&b, noted->answer, noted->answer_len);
+    json_write(w, ",\"answer\":");
+    json_write_bytes(w, noted->answer, noted->answer_len);
   }
-  add(&b, "}");
-  return finished(&b, len);
+  json_write(w, "}");
+  return json_writer_take(w, len);
 }
 
-static void add_limits(struct builder *b, const struct job *job, const struct record_setting *setting) {
+static void put_limits(struct json_writer *w, const struct job *job, const struct record_setting *setting) {
   bool more = false;
-  add(b, "\"limits\":{\"timeout_ms\":%u,\"cpu_ms\":%u,\"memory_mb\":%u,", job->timeout_ms, job->cpu_ms,
-      job->memory_mb);
-  add(b, "\"max_output_bytes\":%" PRIu64 ",\"max_result_bytes\":%" PRIu64 ",\"max_timers\":%u,",
-      job->max_output_bytes, setting->max_result_bytes, setting->max_timers);
-  add(b, "\"max_calls\":%u,\"functions\":[", job->max_calls);
+  put_uint(w, "\"limits\":{\"timeout_ms\":", job->timeout_ms);
+  put_uint(w, ",\"cpu_ms\":", job->cpu_ms);
+  put_uint(w, ",\"memory_mb\":", job->memory_mb);
+  put_uint(w, ",\"max_output_bytes\":", job->max_output_bytes);
+  put_uint(w, ",\"max_result_bytes\":", setting->max_result_bytes);
+  put_uint(w, ",\"max_timers\":", setting->max_timers);
+  put_uint(w, ",\"max_calls\":", job->max_calls);
+  json_write(w, ",\"functions\":[");
   for (size_t i = 0; i < setting->function_count; i++) {
     if (!(job->functions & UINT32_C(1) << i)) continue;
-    add(b, "%s\"%s\"", more ? "," : "", setting->functions[i]);
+    put_string(w, more ? "," : "", setting->functions[i]);
     more = true;
   }
-  add(b, "],\"capture_console\":%s}", job->capture_console ? "true" : "false");
+  json_write(w, job->capture_console ? "],\"capture_console\":true}" : "],\"capture_console\":false}");
 }
 
-static void add_head(struct builder *b, const struct job *job, const struct job_result *result,
+static void put_head(struct json_writer *w, const struct job *job, const struct job_result *result,
                      const struct record_setting *setting, int64_t at_ms) {
-  add(b, "{\"record\":%d,", RECORD_VERSION);
-  add_string(b, "isoq", setting->isoq_version);
-  add_string(b, "v8", setting->v8_version);
-  add(b, "\"at\":%" PRId64 ",", at_ms);
-  add_string(b, "queue", job->queue ? job->queue : "");
-  add_string(b, "id", job->id);
-  add_string(b, "worker", result->worker);
-  add(b, "\"attempt\":%u,\"status\":\"%s\",", job->attempt + job->deaths, isoq_status_name(result->status));
+  put_uint(w, "{\"record\":", RECORD_VERSION);
+  put_string(w, ",\"isoq\":", setting->isoq_version);
+  put_string(w, ",\"v8\":", setting->v8_version);
+  json_write(w, ",\"at\":");
+  json_write_int(w, at_ms);
+  put_string(w, ",\"queue\":", job->queue ? job->queue : "");
+  put_string(w, ",\"id\":", job->id);
+  put_string(w, ",\"worker\":", result->worker);
+  put_uint(w, ",\"attempt\":", (uint64_t)job->attempt + job->deaths);
+  put_string(w, ",\"status\":", isoq_status_name(result->status));
+  json_write(w, ",");
 }
 
 /* The variable parts, and how much of each is kept. */
@@ -255,81 +211,91 @@ static struct choice choose(const struct job_result *result, struct job_span job
   return choice;
 }
 
-static void add_trace(struct builder *b, const struct choice *choice) {
-  struct builder whole = {0};
-  add(b, "\"trace\":");
-  if (choice->trace.data) add_bytes(&whole, choice->trace.data, choice->trace.len);
-  if (choice->trace_is_cut) add_bytes(&whole, "! ", 2);
-  if (whole.failed) b->failed = true;
-  add_quoted(b, whole.data ? whole.data : "", whole.len);
-  free(whole.data);
+/* Printable ASCII without quotes and backslashes, as the broker has checked; from elsewhere, escaped like any string. */
+static void put_trace(struct json_writer *w, const struct choice *choice) {
+  struct json_writer whole = {0};
+  json_write(w, "\"trace\":");
+  if (!choice->trace_is_cut) {
+    json_write_string(w, choice->trace.data, choice->trace.len);
+    return;
+  }
+  json_write_bytes(&whole, choice->trace.data, choice->trace.len);
+  json_write(&whole, "! ");
+  w->failed = w->failed || whole.failed;
+  json_write_string(w, whole.data, whole.len);
+  json_writer_free(&whole);
 }
 
-static void add_chosen(struct builder *b, const struct choice *choice, const struct job_result *result) {
+static void put_chosen(struct json_writer *w, const struct choice *choice, const struct job_result *result) {
   bool more = false;
-  add_trace(b, choice);
-  add(b, ",\"calls\":[");
+  put_trace(w, choice);
+  json_write(w, ",\"calls\":[");
   for (size_t i = 0; i < choice->calls; i++) {
-    if (i > 0) add(b, ",");
-    add_bytes(b, result->calls[i].data, result->calls[i].len);
+    if (i > 0) json_write(w, ",");
+    json_write_bytes(w, result->calls[i].data, result->calls[i].len);
   }
-  add(b, "]");
+  json_write(w, "]");
   for (size_t i = 0; i < PART_COUNT; i++) {
     if (!(choice->left_out & parts[i].part)) continue;
-    add(b, "%s\"%s\"", more ? "," : ",\"left_out\":[", parts[i].name);
+    put_string(w, more ? "," : ",\"left_out\":[", parts[i].name);
     more = true;
   }
-  if (more) add(b, "]");
+  if (more) json_write(w, "]");
 }
 
-static void add_span(struct builder *b, struct job_span span) {
+static void put_span(struct json_writer *w, struct job_span span) {
   if (span.data)
-    add_bytes(b, span.data, span.len);
+    json_write_bytes(w, span.data, span.len);
   else
-    add(b, "null");
+    json_write(w, "null");
 }
 
 #define BETWEEN_BYTES 512 /* the members' names, nulls, the longest "left_out", and a digest */
 
-static void add_digest(struct builder *b, const struct job_result *result) {
+static void put_digest(struct json_writer *w, const struct job_result *result) {
   struct record_digest digest;
+  char hex[24];
   record_digest_make(result, &digest);
-  add(b, ",\"digest\":{\"entries\":%zu", digest.entries);
-  for (size_t i = 0; i < RECORD_DIGEST_COUNT; i++)
-    add(b, ",\"%s\":\"%016" PRIx64 "\"", digest_names[i], digest.part[i]);
-  add(b, "}");
+  put_uint(w, ",\"digest\":{\"entries\":", digest.entries);
+  for (size_t i = 0; i < RECORD_DIGEST_COUNT; i++) {
+    snprintf(hex, sizeof hex, "%016" PRIx64, digest.part[i]);
+    json_write(w, ",\"");
+    json_write(w, digest_names[i]);
+    put_string(w, "\":", hex);
+  }
+  json_write(w, "}");
 }
 
 int record_make(const struct job *job, const struct job_result *result, const char *json, size_t json_len,
                 const struct record_setting *setting, int64_t at_ms, char **out, size_t *out_len) {
-  struct builder head = {0}, limits = {0};
-  size_t payload_len = 0;
-  char *payload = job_payload_original(job, &payload_len), *text = NULL;
+  struct json_writer head = {0}, limits = {0};
+  size_t payload_len = job->payload_len;
+  char *original = job->note_len ? job_payload_original(job, &payload_len) : NULL;
+  const char *payload = original ? original : job->payload;
 
-  add_head(&head, job, result, setting, at_ms);
-  add_limits(&limits, job, setting);
-  if (job->has_seed) add(&limits, ",\"seed\":%" PRIu64, job->seed);
-  if (payload && !head.failed && !limits.failed) {
+  put_head(&head, job, result, setting, at_ms);
+  put_limits(&limits, job, setting);
+  if (job->has_seed) put_uint(&limits, ",\"seed\":", job->seed);
+  head.failed = head.failed || limits.failed || (job->note_len && !original);
+  if (!head.failed) {
     const size_t fixed = head.len + limits.len + BETWEEN_BYTES;
     const size_t room = job->record_max_bytes > fixed ? job->record_max_bytes - fixed : 0;
     const struct choice choice =
         choose(result, (struct job_span){payload, payload_len}, (struct job_span){json, json_len}, room);
-    add(&head, "\"job\":");
-    add_span(&head, choice.job);
-    add(&head, ",");
-    add_bytes(&head, limits.data, limits.len);
-    add(&head, ",");
-    add_chosen(&head, &choice, result);
-    if (choice.job.data && !choice.result.data) add_digest(&head, result);
-    add(&head, ",\"result\":");
-    add_span(&head, choice.result);
-    add(&head, "}");
-    text = finished(&head, out_len);
-    head = (struct builder){0};
+    json_write(&head, "\"job\":");
+    put_span(&head, choice.job);
+    json_write(&head, ",");
+    json_write_bytes(&head, limits.data, limits.len);
+    json_write(&head, ",");
+    put_chosen(&head, &choice, result);
+    if (choice.job.data && !choice.result.data) put_digest(&head, result);
+    json_write(&head, ",\"result\":");
+    put_span(&head, choice.result);
+    json_write(&head, "}");
   }
-  free(head.data);
-  free(limits.data);
-  free(payload);
+  json_writer_free(&limits);
+  free(original);
+  char *text = json_writer_take(&head, out_len);
   if (!text) return -ENOMEM;
   *out = text;
   return 0;
@@ -369,6 +335,7 @@ static int no_memory(struct parser *p) {
 static int read_value(struct parser *p, struct json_value *out) {
   const enum json_read kind = json_reader_value(&p->reader, out);
   if (kind == JSON_READ_OK) return 0;
+  if (p->reader.no_memory) return no_memory(p);
   if (kind == JSON_READ_DEEP)
     wrong(p, "not a replay record: nested deeper than %d levels at byte %zu", RECORD_DEPTH,
           p->reader.problem_at);

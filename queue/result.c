@@ -1,23 +1,16 @@
 /*
- * Written with json-c, but for three kinds of value that it would change: the producer's metadata goes in as
- * its own text, milliseconds get three digits and no more, and text that is not UTF-8 is repaired before
- * json-c sees it, because json-c would pass it through and break every reader.
+ * Written piece by piece (json_write.h): one is made for each job, and nearly all of it is a few names and texts. The
+ * producer's metadata goes in as its own text.
  */
 #include "queue/result.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <json-c/json.h>
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "queue/job.h"
-#include "queue/utf8.h"
-
-#define MS_MAX 1e15 /* beyond it thousandths do not fit an int64 */
+#include "queue/json_write.h"
 
 /* ---- texts ---- */
 
@@ -102,173 +95,108 @@ int job_result_invalid(struct job_result *result, const struct job *job) {
 
 /* ---- JSON ---- */
 
-/* Building stops being checked at every step: a failure is remembered, and the result thrown away at the end.
- */
-struct builder {
-  bool failed;
-};
+static void put_text(struct json_writer *w, const char *name, struct result_text text) {
+  json_write(w, name);
+  json_write_string(w, text.data, text.data ? text.len : 0);
+}
 
-static void put(struct builder *b, struct json_object *parent, const char *name, struct json_object *value,
-                bool may_be_null) {
-  if ((!value && !may_be_null) || !parent || json_object_object_add(parent, name, value) < 0) {
-    json_object_put(value);
-    b->failed = true;
+static void put_name(struct json_writer *w, const char *name, const char *text) {
+  json_write(w, name);
+  if (text)
+    json_write_string(w, text, strlen(text));
+  else
+    json_write(w, "null");
+}
+
+static void put_ms(struct json_writer *w, const char *name, double ms) {
+  json_write(w, name);
+  json_write_ms(w, ms);
+}
+
+static void put_int(struct json_writer *w, const char *name, int64_t number) {
+  json_write(w, name);
+  json_write_int(w, number);
+}
+
+static void put_bool(struct json_writer *w, const char *name, bool value) {
+  json_write(w, name);
+  json_write_bool(w, value);
+}
+
+static void put_console(struct json_writer *w, const struct job_result *result) {
+  json_write(w, ",\"console_output\":[");
+  for (size_t i = 0; i < result->console_count; i++) {
+    put_name(w, i > 0 ? ",{\"level\":" : "{\"level\":", isoq_console_level_name(result->console[i].level));
+    put_text(w, ",\"text\":", result->console[i].text);
+    json_write(w, "}");
   }
+  json_write(w, "]");
 }
 
-static struct json_object *text_json(struct result_text text) {
-  size_t len;
-  char *clean = utf8_sanitize(text.data ? text.data : "", text.data ? text.len : 0, &len);
-  struct json_object *json = clean && len <= INT32_MAX ? json_object_new_string_len(clean, (int)len) : NULL;
-  free(clean);
-  return json;
+static void put_position(struct json_writer *w, const char *name, int position) {
+  if (position > 0)
+    put_int(w, name, position);
+  else
+    put_name(w, name, NULL);
 }
 
-static void put_text(struct builder *b, struct json_object *parent, const char *name,
-                     struct result_text text) {
-  put(b, parent, name, text_json(text), false);
-}
-
-static void put_string(struct builder *b, struct json_object *parent, const char *name, const char *text) {
-  put(b, parent, name, json_object_new_string(text), false);
-}
-
-/* An object whose text is given: json-c writes it as it is. */
-static int write_raw(struct json_object *object, struct printbuf *out, int level, int flags) {
-  const char *raw = json_object_get_userdata(object);
-  (void)level;
-  (void)flags;
-  return printbuf_memappend(out, raw, (int)strlen(raw));
-}
-
-static void free_raw(struct json_object *object, void *raw) {
-  (void)object;
-  free(raw);
-}
-
-static struct json_object *raw_json(char *raw) {
-  struct json_object *object = raw ? json_object_new_object() : NULL;
-  if (!object) {
-    free(raw);
-    return NULL;
+static void put_error(struct json_writer *w, const struct job_result *result) {
+  if (!result->has_error) {
+    json_write(w, ",\"error\":null");
+    return;
   }
-  json_object_set_serializer(object, write_raw, raw, free_raw);
-  return object;
-}
-
-/* Thousandths by integers: printf's decimal point depends on the locale. */
-static struct json_object *ms_json(double ms) {
-  char *raw = NULL;
-  if (!(ms > 0)) ms = 0; /* NaN too */
-  if (ms > MS_MAX) ms = MS_MAX;
-  const int64_t thousandths = llround(ms * 1000);
-  int64_t part = thousandths % 1000;
-  int width = 3;
-  while (width > 1 && part % 10 == 0) {
-    part /= 10;
-    width--;
-  }
-  const int n = part ? asprintf(&raw, "%" PRId64 ".%0*" PRId64, thousandths / 1000, width, part)
-                     : asprintf(&raw, "%" PRId64, thousandths / 1000);
-  return n < 0 ? NULL : raw_json(raw);
+  put_text(w, ",\"error\":{\"name\":", result->error_name);
+  put_text(w, ",\"message\":", result->error_message);
+  put_text(w, ",\"stack\":", result->error_stack);
+  put_position(w, ",\"line\":", result->error_line);
+  put_position(w, ",\"column\":", result->error_column);
+  json_write(w, "}");
 }
 
 /* The producer's own text on one line: in JSON, a raw line break can only be white space between tokens. */
-static struct json_object *metadata_json(const struct job *job) {
-  if (!job->metadata.data) return json_object_new_object();
-  char *raw = strndup(job->metadata.data, job->metadata.len);
-  for (char *c = raw; c && *c; c++)
-    if (*c == '\n' || *c == '\r') *c = ' ';
-  return raw_json(raw);
-}
-
-/* Entry by entry: as one tree of objects, a quarter of a million empty lines would take 150 MB. */
-static int write_entries(FILE *out, const struct job_result *result) {
-  for (size_t i = 0; i < result->console_count; i++) {
-    struct json_object *text = text_json(result->console[i].text);
-    if (!text) return -ENOMEM;
-    fprintf(out, "%s{\"level\":\"%s\",\"text\":%s}", i > 0 ? "," : "",
-            isoq_console_level_name(result->console[i].level),
-            json_object_to_json_string_ext(text, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
-    json_object_put(text);
+static void put_metadata(struct json_writer *w, const struct job *job) {
+  const char *text = job->metadata.data;
+  size_t len = text ? job->metadata.len : 2, from = 0;
+  json_write(w, ",\"metadata\":");
+  if (!text) text = "{}";
+  for (size_t i = 0; i < len; i++) {
+    if (text[i] != '\n' && text[i] != '\r') continue;
+    json_write_bytes(w, text + from, i - from);
+    json_write_bytes(w, " ", 1);
+    from = i + 1;
   }
-  return 0;
-}
-
-static struct json_object *console_json(const struct job_result *result) {
-  char *raw = NULL;
-  size_t len;
-  FILE *out = open_memstream(&raw, &len);
-  if (!out) return NULL;
-  fputc('[', out);
-  int r = write_entries(out, result);
-  fputc(']', out);
-  if (fclose(out) != 0 || r < 0) {
-    free(raw);
-    return NULL;
-  }
-  return raw_json(raw);
-}
-
-static struct json_object *error_json(struct builder *b, const struct job_result *result) {
-  struct json_object *error = json_object_new_object();
-  put_text(b, error, "name", result->error_name);
-  put_text(b, error, "message", result->error_message);
-  put_text(b, error, "stack", result->error_stack);
-  put(b, error, "line", result->error_line > 0 ? json_object_new_int(result->error_line) : NULL, true);
-  put(b, error, "column", result->error_column > 0 ? json_object_new_int(result->error_column) : NULL, true);
-  return error;
-}
-
-static struct json_object *truncated_json(struct builder *b, const struct job_result *result) {
-  struct json_object *truncated = json_object_new_object();
-  put(b, truncated, "stdout", json_object_new_boolean(result->stdout_truncated), false);
-  put(b, truncated, "stderr", json_object_new_boolean(result->stderr_truncated), false);
-  return truncated;
-}
-
-static struct json_object *result_json(struct builder *b, const struct job_result *result,
-                                       const struct job *job) {
-  const char *type = isoq_result_type_name(result->result_type);
-  struct json_object *o = json_object_new_object();
-
-  put(b, o, "id", job->id[0] ? json_object_new_string(job->id) : NULL, !job->id[0]);
-  put(b, o, "success", json_object_new_boolean(result->status == ISOQ_STATUS_OK), false);
-  put_string(b, o, "status", isoq_status_name(result->status));
-  put(b, o, "result", result->result.data ? text_json(result->result) : NULL, !result->result.data);
-  put(b, o, "result_type", type ? json_object_new_string(type) : NULL, !type);
-  put_text(b, o, "stdout", result->stdout_text);
-  put_text(b, o, "stderr", result->stderr_text);
-  put(b, o, "console_output", console_json(result), false);
-  put(b, o, "error", result->has_error ? error_json(b, result) : NULL, !result->has_error);
-  put(b, o, "execution_time_ms", ms_json(result->execution_time_ms), false);
-  put(b, o, "cpu_time_ms", ms_json(result->cpu_time_ms), false);
-  put(b, o, "queued_ms", ms_json(result->queued_ms), false);
-  put(b, o, "peak_memory_bytes", json_object_new_uint64(result->peak_memory_bytes), false);
-  put(b, o, "truncated", truncated_json(b, result), false);
-  put(b, o, "attempt", json_object_new_int64((int64_t)job->attempt + job->deaths), false);
-  put_string(b, o, "worker", result->worker);
-  put(b, o, "started_at_ms", json_object_new_int64(result->started_at_ms), false);
-  put(b, o, "finished_at_ms", json_object_new_int64(result->finished_at_ms), false);
-  put(b, o, "metadata", metadata_json(job), false);
-  return o;
+  json_write_bytes(w, text + from, len - from);
 }
 
 int job_result_to_json(const struct job_result *result, const struct job *job, char **out, size_t *out_len) {
-  struct builder b = {0};
-  size_t len = 0;
-  int r = -ENOMEM;
-  struct json_object *o = result_json(&b, result, job);
-  if (!o || b.failed) goto out;
-  const char *text =
-      json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
-  char *copy = text ? malloc(len + 1) : NULL;
-  if (!copy) goto out;
-  memcpy(copy, text, len + 1);
-  *out = copy;
-  *out_len = len;
-  r = 0;
-out:
-  json_object_put(o);
-  return r;
+  struct json_writer writer = {0}, *w = &writer;
+  put_name(w, "{\"id\":", job->id[0] ? job->id : NULL);
+  put_bool(w, ",\"success\":", result->status == ISOQ_STATUS_OK);
+  put_name(w, ",\"status\":", isoq_status_name(result->status));
+  if (result->result.data)
+    put_text(w, ",\"result\":", result->result);
+  else
+    put_name(w, ",\"result\":", NULL);
+  put_name(w, ",\"result_type\":", isoq_result_type_name(result->result_type));
+  put_text(w, ",\"stdout\":", result->stdout_text);
+  put_text(w, ",\"stderr\":", result->stderr_text);
+  put_console(w, result);
+  put_error(w, result);
+  put_ms(w, ",\"execution_time_ms\":", result->execution_time_ms);
+  put_ms(w, ",\"cpu_time_ms\":", result->cpu_time_ms);
+  put_ms(w, ",\"queued_ms\":", result->queued_ms);
+  json_write(w, ",\"peak_memory_bytes\":");
+  json_write_uint(w, result->peak_memory_bytes);
+  put_bool(w, ",\"truncated\":{\"stdout\":", result->stdout_truncated);
+  put_bool(w, ",\"stderr\":", result->stderr_truncated);
+  put_int(w, "},\"attempt\":", (int64_t)job->attempt + job->deaths);
+  put_name(w, ",\"worker\":", result->worker);
+  put_int(w, ",\"started_at_ms\":", result->started_at_ms);
+  put_int(w, ",\"finished_at_ms\":", result->finished_at_ms);
+  put_metadata(w, job);
+  json_write(w, "}");
+  char *text = json_writer_take(w, out_len);
+  if (!text) return -ENOMEM;
+  *out = text;
+  return 0;
 }

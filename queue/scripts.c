@@ -51,6 +51,11 @@ void scripts_forget(struct scripts *scripts) {
   memset(scripts, 0, sizeof *scripts);
 }
 
+void command_begin(struct command *command) {
+  command->argc = 0;
+  command->number_count = 0;
+}
+
 void command_bytes(struct command *command, const char *data, size_t len) {
   assert(command->argc < COMMAND_ARGS_MAX);
   command->argv[command->argc] = data;

@@ -40,8 +40,8 @@ void scripts_load(struct scripts *scripts, struct conn *conn);
 /* From now on the texts are sent, until scripts_load() has been answered. */
 void scripts_forget(struct scripts *scripts);
 
-#define COMMAND_ARGS_MAX 64
-#define COMMAND_NUMBERS_MAX 10
+#define COMMAND_ARGS_MAX 128
+#define COMMAND_NUMBERS_MAX 20
 
 struct command { /* borrows what is added to it */
   int argc;
@@ -50,6 +50,9 @@ struct command { /* borrows what is added to it */
   char numbers[COMMAND_NUMBERS_MAX][24];
   int number_count;
 };
+
+/* Empty. (Or `= {0}`, where a few kilobytes more or less to clear do not matter.) */
+void command_begin(struct command *command);
 
 void command_bytes(struct command *command, const char *data, size_t len);
 void command_text(struct command *command, const char *text);

@@ -8,6 +8,7 @@
  * the job claimed for ever: the result then goes into a dead letter, which says why.
  */
 #include <errno.h>
+#include <event2/event.h>
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -30,12 +31,17 @@ enum settle_kind {
 static const enum round_trip round_trips[] = {ROUND_TRIP_SETTLE, ROUND_TRIP_GIVE_BACK, ROUND_TRIP_DEFER,
                                               ROUND_TRIP_LEAVE};
 
+#define BATCH_MAX 8                  /* results in one call of settle.lua */
+#define BATCH_BYTES_MAX (256u << 10) /* that a further result may join */
+#define WAIT_MAX_MS 1                /* for company */
+
 struct settle {
   struct settle *next;
   struct queue_slot *slot;
   enum settle_kind kind;
   bool in_flight;
   bool fallen_back; /* to a dead letter */
+  bool alone;       /* a call of settle.lua of its own: one that it was part of was refused */
 
   char *payload;
   size_t payload_len;
@@ -62,7 +68,15 @@ struct settle {
   void *ctx;
 };
 
+struct batch {        /* results that go in one call */
+  struct batch *next; /* under way */
+  struct queue_slot *slot;
+  size_t count;
+  struct settle *items[BATCH_MAX];
+};
+
 static void send_one(struct settle *settle);
+static void send_results(struct queue_slot *slot, bool at_once);
 
 /* ---- the list ---- */
 
@@ -108,7 +122,10 @@ static void enqueue(struct settle *settle) {
     client->pending = settle;
   client->pending_last = settle;
   client->pending_count++;
-  send_one(settle);
+  if (settle->kind == SETTLE_RESULT)
+    send_results(settle->slot, false);
+  else
+    send_one(settle);
 }
 
 static void unlink_settle(struct settle *settle) {
@@ -172,36 +189,79 @@ static void fall_back(struct settle *settle, const char *reason) {
   settle->fallen_back = true;
   free(settle->reply_key);
   settle->reply_key = NULL;
-  send_one(settle);
+  settle->alone = true;
+  send_results(settle->slot, true);
 }
 
-static void on_settle_error(struct settle *settle, enum reply_class class, const struct redisReply *reply) {
-  char reason[320];
-  if (class == REPLY_NO_SCRIPT) {
+static void on_settle_error(struct settle *settle, enum reply_class class) {
+  if (class == REPLY_NO_SCRIPT)
     send_one(settle);
-  } else if (class == REPLY_WRONG && settle->kind == SETTLE_RESULT && settle->reply_key &&
-             !settle->fallen_back) {
-    snprintf(reason, sizeof reason, "the result could not be published on reply_to: %s", reply->str);
-    fall_back(settle, reason);
-  } else if (class == REPLY_LATER || class == REPLY_WRONG) {
+  else if (class == REPLY_LATER || class == REPLY_WRONG)
     client_retry_later(settle->slot->client);
-  } /* else the link is lost: sent again when it is back */
+  /* else the link is lost: sent again when it is back */
 }
 
-static void on_result(struct settle *settle, const struct redisReply *reply) {
+static void on_result(struct settle *settle, const char *word) {
   char reason[160];
-  const char *word = reply->type == REDIS_REPLY_ARRAY && reply->elements ? reply->element[0]->str : NULL;
-  if (word && strcmp(word, "reply") == 0 && reply->elements == 2) {
-    snprintf(reason, sizeof reason, "reply_to holds a %s, so the result cannot be pushed there",
-             reply->element[1]->str);
+  settle->in_flight = false;
+  if (strncmp(word, "reply ", 6) == 0) {
+    snprintf(reason, sizeof reason, "reply_to holds a %s, so the result cannot be pushed there", word + 6);
     fall_back(settle, reason);
-  } else if (word && strcmp(word, "fenced") == 0) {
+  } else if (strcmp(word, "fenced") == 0) {
     finish(settle, QUEUE_FENCED);
-  } else if (word && strcmp(word, "duplicate") == 0) {
+  } else if (strcmp(word, "duplicate") == 0) {
     finish(settle, QUEUE_DUPLICATE);
   } else {
     finish(settle, QUEUE_SETTLED); /* "settled", or "already" */
   }
+}
+
+/* One word for each, or "settled" for all. */
+static void on_results(const struct batch *batch, const struct redisReply *reply) {
+  const bool each = reply->type == REDIS_REPLY_ARRAY && reply->elements == batch->count;
+  for (size_t i = 0; i < batch->count; i++)
+    on_result(batch->items[i], each && reply->element[i]->str ? reply->element[i]->str : "settled");
+}
+
+/* Not one of them is settled, or it will say "already" when it is sent again. */
+static void on_refused(const struct batch *batch, enum reply_class class, const struct redisReply *reply) {
+  struct settle *first = batch->items[0];
+  char reason[320];
+  for (size_t i = 0; i < batch->count; i++)
+    batch->items[i]->in_flight = false;
+  if (class == REPLY_NO_SCRIPT) {
+    send_results(batch->slot, true);
+  } else if (class == REPLY_WRONG && batch->count > 1) {
+    for (size_t i = 0; i < batch->count; i++) /* whose fault it is must be found out */
+      batch->items[i]->alone = true;
+    send_results(batch->slot, true);
+  } else if (class == REPLY_WRONG && first->reply_key && !first->fallen_back) {
+    snprintf(reason, sizeof reason, "the result could not be published on reply_to: %s", reply->str);
+    fall_back(first, reason);
+  } else if (class == REPLY_LATER || class == REPLY_WRONG) {
+    client_retry_later(batch->slot->client);
+  } /* else the link is lost: sent again when it is back */
+}
+
+static void batch_unlink(const struct batch *batch) {
+  struct batch **at = &batch->slot->batches;
+  while (*at != batch)
+    at = &(*at)->next;
+  *at = batch->next;
+}
+
+static void on_batch_reply(void *ctx, const struct redisReply *reply) {
+  struct batch *batch = ctx;
+  struct queue_slot *slot = batch->slot;
+  struct queue_client *client = slot->client;
+  const enum reply_class class = client_classify(client, client->command, reply, ROUND_TRIP_SETTLE);
+  batch_unlink(batch);
+  if (class == REPLY_FINE)
+    on_results(batch, reply);
+  else
+    on_refused(batch, class, reply);
+  free(batch);
+  send_results(slot, false);
 }
 
 static void on_deferred(struct settle *settle, const struct redisReply *reply) {
@@ -217,9 +277,7 @@ static void on_reply(void *ctx, const struct redisReply *reply) {
   settle->in_flight = false;
   const enum reply_class class = client_classify(client, client->command, reply, round_trips[settle->kind]);
   if (class != REPLY_FINE)
-    on_settle_error(settle, class, reply);
-  else if (settle->kind == SETTLE_RESULT)
-    on_result(settle, reply);
+    on_settle_error(settle, class);
   else if (settle->kind == SETTLE_DEFER)
     on_deferred(settle, reply);
   else if (settle->kind == SETTLE_RETURN)
@@ -230,31 +288,41 @@ static void on_reply(void *ctx, const struct redisReply *reply) {
 
 /* ---- sending ---- */
 
-static void command_result(struct command *command, const struct settle *settle) {
-  const struct queue_client *client = settle->slot->client;
-  const struct queue_keys *keys = &settle->slot->keys;
-  command_script(command, &client->scripts, SCRIPT_SETTLE,
-                 4 + !!settle->done_key + !!settle->record_key + !!settle->reply_key);
-  command_text(command, keys->claimed);
-  command_text(command, keys->stats);
-  command_text(command, keys->dead);
-  command_text(command, keys->submitted);
-  if (settle->done_key) command_text(command, settle->done_key);
-  if (settle->record_key) command_text(command, settle->record_key);
-  if (settle->reply_key) command_text(command, settle->reply_key);
+/* What settle.lua is told of one result: see there. */
+static void command_result(struct command *command, struct settle *settle) {
+  static const char *const given[] = {"---", "--r", "-R-", "-Rr", "d--", "d-r", "dR-", "dRr"};
   command_bytes(command, settle->payload, settle->payload_len);
   command_text(command, settle->token);
   command_text(command, settle->status);
   command_number(command, settle->ttl_ms);
   command_bytes(command, settle->json, settle->json_len);
   command_bytes(command, settle->letter ? settle->letter : "", settle->letter_len);
-  command_number(command, client->options.dead_letters_max);
-  command_text(command, settle->done_key ? "1" : "0");
-  command_text(command, settle->reply_key ? "1" : "0");
   command_text(command, settle->id ? settle->id : "");
-  if (!settle->record_key) return;
-  command_bytes(command, settle->record, settle->record_len);
+  command_bytes(command, settle->record ? settle->record : "", settle->record_len);
   command_number(command, settle->record_ttl_ms);
+  command_text(command, given[4 * !!settle->done_key + 2 * !!settle->record_key + !!settle->reply_key]);
+}
+
+static void command_batch(struct command *command, const struct batch *batch) {
+  const struct queue_client *client = batch->slot->client;
+  const struct queue_keys *keys = &batch->slot->keys;
+  int key_count = 4;
+  for (size_t i = 0; i < batch->count; i++)
+    key_count += !!batch->items[i]->done_key + !!batch->items[i]->record_key + !!batch->items[i]->reply_key;
+  command_script(command, &client->scripts, SCRIPT_SETTLE, key_count);
+  command_text(command, keys->claimed);
+  command_text(command, keys->stats);
+  command_text(command, keys->dead);
+  command_text(command, keys->submitted);
+  for (size_t i = 0; i < batch->count; i++) {
+    const struct settle *settle = batch->items[i];
+    if (settle->done_key) command_text(command, settle->done_key);
+    if (settle->record_key) command_text(command, settle->record_key);
+    if (settle->reply_key) command_text(command, settle->reply_key);
+  }
+  command_number(command, client->options.dead_letters_max);
+  for (size_t i = 0; i < batch->count; i++)
+    command_result(command, batch->items[i]);
 }
 
 static void command_defer(struct command *command, const struct settle *settle) {
@@ -271,13 +339,69 @@ static void command_defer(struct command *command, const struct settle *settle) 
   command_text(command, deferral->retry ? "retried" : "delayed");
 }
 
+/* The first results that are not under way, as many as may go in one call. */
+static void batch_fill(struct batch *batch) {
+  size_t bytes = 0;
+  for (struct settle *settle = batch->slot->client->pending; settle && batch->count < BATCH_MAX;
+       settle = settle->next) {
+    if (settle->kind != SETTLE_RESULT || settle->slot != batch->slot || settle->in_flight) continue;
+    if (batch->count > 0 && settle->alone) continue;
+    bytes += settle->payload_len + settle->json_len + settle->record_len;
+    if (batch->count > 0 && bytes > BATCH_BYTES_MAX) return;
+    batch->items[batch->count++] = settle;
+    if (settle->alone) return;
+  }
+}
+
+static int batch_send(const struct batch *filled) {
+  struct queue_client *client = filled->slot->client;
+  struct command command;
+  struct batch *batch = malloc(sizeof *batch);
+  if (!batch) return -ENOMEM;
+  *batch = *filled;
+  command_begin(&command);
+  command_batch(&command, batch);
+  const int r = command_send(&command, ROUND_TRIP_SETTLE, client->command, on_batch_reply, batch);
+  if (r < 0) {
+    free(batch);
+    return r;
+  }
+  for (size_t i = 0; i < batch->count; i++)
+    batch->items[i]->in_flight = true;
+  batch->next = batch->slot->batches;
+  batch->slot->batches = batch;
+  return 0;
+}
+
+/*
+ * A round trip costs much more than a result in it, so results go together: those that came while another call was under
+ * way, and, while there are more jobs at hand (queue_client_set_patient()), those of a millisecond.
+ */
+static void send_results(struct queue_slot *slot, bool at_once) {
+  struct queue_client *client = slot->client;
+  const struct timeval wait = {.tv_usec = WAIT_MAX_MS * 1000};
+  while (client->up) {
+    struct batch batch = {.slot = slot};
+    batch_fill(&batch);
+    if (batch.count == 0) return;
+    if (batch.count < BATCH_MAX && !batch.items[0]->alone && !at_once && (slot->batches || client->patient)) {
+      if (!event_pending(client->settle_timer, EV_TIMEOUT, NULL)) event_add(client->settle_timer, &wait);
+      return;
+    }
+    const int r = batch_send(&batch);
+    if (r == -ENOMEM) client_retry_later(client);
+    if (r < 0) return;
+  }
+}
+
 static void send_one(struct settle *settle) {
   const struct queue_slot *slot = settle->slot;
   struct queue_client *client = slot->client;
-  struct command command = {0};
+  struct command command;
   if (!client->up || settle->in_flight) return;
+  command_begin(&command);
   switch (settle->kind) {
-  case SETTLE_RESULT: command_result(&command, settle); break;
+  case SETTLE_RESULT: return; /* send_results() */
   case SETTLE_DEFER: command_defer(&command, settle); break;
   case SETTLE_RETURN:
     command_script(&command, &client->scripts, SCRIPT_GIVE_BACK, 2);
@@ -301,9 +425,26 @@ static void send_one(struct settle *settle) {
 }
 
 void settle_send_all(struct queue_client *client) {
-  /* Nothing in this loop calls back: answers come from the event loop. */
+  /* Nothing in here calls back: answers come from the event loop. */
+  settle_flush(client);
   for (struct settle *settle = client->pending; settle; settle = settle->next)
     send_one(settle);
+}
+
+void settle_flush(struct queue_client *client) {
+  for (size_t i = 0; i < client->slot_count; i++)
+    send_results(&client->slots[i], true);
+}
+
+static void on_settle_timer(evutil_socket_t fd, short events, void *ctx) {
+  (void)fd;
+  (void)events;
+  settle_flush(ctx);
+}
+
+int settle_init(struct queue_client *client) {
+  client->settle_timer = evtimer_new(client->base, on_settle_timer, client);
+  return client->settle_timer ? 0 : -ENOMEM;
 }
 
 void settle_free_all(struct queue_client *client) {
@@ -313,6 +454,14 @@ void settle_free_all(struct queue_client *client) {
     client->pending = next;
   }
   client->pending_last = NULL;
+  for (size_t i = 0; i < client->slot_count; i++) {
+    while (client->slots[i].batches) {
+      struct batch *next = client->slots[i].batches->next;
+      free(client->slots[i].batches);
+      client->slots[i].batches = next;
+    }
+  }
+  if (client->settle_timer) event_free(client->settle_timer);
 }
 
 /* ---- asking ---- */
@@ -327,43 +476,41 @@ static void make_token(struct queue_client *client, const char *how, char *out, 
   snprintf(out, size, "%s:%" PRIu64 ":%s", client->worker, ++client->claims_settled, how);
 }
 
-static int take_record(struct settle *settle, const struct job *job, const struct queue_record *record) {
-  const struct queue_slot *slot = settle->slot;
-  settle->record = malloc(record->len + 1);
-  settle->record_key = key_record(slot->client->prefix, slot->name, job->id);
-  if (!settle->record || !settle->record_key) return -ENOMEM;
-  memcpy(settle->record, record->text, record->len);
-  settle->record[record->len] = '\0';
-  settle->record_len = record->len;
-  settle->record_ttl_ms = (int64_t)record->ttl_s * 1000;
-  return 0;
-}
-
-static int settle_in(struct queue_slot *slot, const struct job *job, const char *json, size_t json_len,
+/* Takes `json`, and the record's text, in any case. */
+static int settle_in(struct queue_slot *slot, const struct job *job, char *json, size_t json_len,
                      const char *status, const char *dead_reason, const struct queue_record *record,
                      queue_settle_fn done, void *ctx) {
   struct queue_client *client = slot->client;
   struct settle *settle = settle_new(slot, SETTLE_RESULT, job->payload, job->payload_len, done, ctx);
-  if (!settle) return -ENOMEM;
-  settle->json = malloc(json_len + 1);
+  if (!settle) goto no_memory;
+  settle->json = json;
+  settle->json_len = json_len;
+  if (record && job->id[0]) {
+    settle->record = record->text;
+    settle->record_len = record->len;
+    settle->record_ttl_ms = (int64_t)record->ttl_s * 1000;
+    if (!(settle->record_key = key_record(client->prefix, slot->name, job->id))) goto fail;
+  } else if (record) {
+    free(record->text);
+  }
   settle->status = strdup(status);
   settle->ttl_ms = ttl_ms(client, job);
   make_token(client, status, settle->token, sizeof settle->token);
+  if (!settle->status) goto fail;
   if (job->note_len && !(settle->original = job_payload_original(job, &settle->original_len))) goto fail;
   if (job->id[0] && !(settle->id = strdup(job->id))) goto fail;
   if (job->id[0] && !(settle->done_key = key_done(client->prefix, slot->name, job->id))) goto fail;
   if (job->reply_to && !(settle->reply_key = strdup(job->reply_to))) goto fail;
-  if (!settle->json || !settle->status) goto fail;
-  if (record && job->id[0] && take_record(settle, job, record) < 0) goto fail;
-  memcpy(settle->json, json, json_len);
-  settle->json[json_len] = '\0';
-  settle->json_len = json_len;
   if (!dead_reason && !job->reply_to) dead_reason = "no reply key is known"; /* nothing is dropped silently */
   if (dead_reason && write_letter(settle, dead_reason) < 0) goto fail;
   enqueue(settle);
   return 0;
 fail:
   settle_free(settle);
+  return -ENOMEM;
+no_memory:
+  free(json);
+  if (record) free(record->text);
   return -ENOMEM;
 }
 
@@ -373,11 +520,14 @@ static struct queue_slot *slot_of(struct queue_client *client, const struct job 
   return NULL;
 }
 
-int queue_settle(struct queue_client *client, const struct job *job, const char *json, size_t json_len,
+int queue_settle(struct queue_client *client, const struct job *job, char *json, size_t json_len,
                  const char *status, const char *dead_reason, const struct queue_record *record,
                  queue_settle_fn done, void *ctx) {
   struct queue_slot *slot = slot_of(client, job);
-  return slot ? settle_in(slot, job, json, json_len, status, dead_reason, record, done, ctx) : -EINVAL;
+  if (slot) return settle_in(slot, job, json, json_len, status, dead_reason, record, done, ctx);
+  free(json);
+  if (record) free(record->text);
+  return -EINVAL;
 }
 
 int queue_defer(struct queue_client *client, const struct job *job, const struct queue_deferral *deferral,
@@ -465,6 +615,5 @@ int settle_worker_lost(struct queue_slot *slot, const char *payload, size_t len)
 out:
   job_result_free(&result);
   job_free(job);
-  free(json);
   return r;
 }

@@ -40,9 +40,20 @@ size_t utf8_step(const char *s, size_t len, bool *valid) {
   return tail + 1;
 }
 
+/* Of eight bytes, whether all are ASCII: most text is nothing else. */
+static bool is_ascii(const char *s) {
+  uint64_t word;
+  memcpy(&word, s, sizeof word);
+  return !(word & UINT64_C(0x8080808080808080));
+}
+
 size_t utf8_check(const char *s, size_t len) {
   for (size_t i = 0; i < len;) {
     bool valid;
+    if (len - i >= 8 && is_ascii(s + i)) {
+      i += 8;
+      continue;
+    }
     const size_t step = utf8_step(s + i, len - i, &valid);
     if (!valid) return i;
     i += step;

@@ -88,10 +88,14 @@ static void settle_as(struct worker *worker, struct job *job, const char *dead_r
     result_text_set(&result.result, "4", 1);
   snprintf(result.worker, sizeof result.worker, "%s", worker->client->worker);
   ck_assert_int_eq(job_result_to_json(&result, job, &json, &len), 0);
+  struct queue_record record;
+  if (record_of_settles) {
+    record = *record_of_settles;
+    ck_assert_ptr_nonnull(record.text = strdup(record.text));
+  }
   ck_assert_int_eq(queue_settle(worker->client, job, json, len, isoq_status_name(result.status), dead_reason,
-                                record_of_settles, on_settled, worker),
+                                record_of_settles ? &record : NULL, on_settled, worker),
                    0);
-  free(json);
   job_result_free(&result);
 }
 
@@ -579,6 +583,152 @@ START_TEST(test_a_broken_key_of_ours_is_said_and_survived) {
   ck_assert_uint_eq(queue_client_pending(w.client), 1);
   run("DEL isoq:{default}:dead");
   UNTIL(base, w.outcomes[QUEUE_SETTLED] == 1);
+  worker_die(&w);
+}
+END_TEST
+
+/* ---- several results in one call ---- */
+
+/* `n` jobs, claimed, and nothing counted by Redis since. */
+static void claim_some(struct worker *w, size_t n) {
+  worker_start(w, base, "w1");
+  queue_client_set_capacity(w->client, (unsigned)n);
+  UNTIL(base, w->job_count == n);
+  run("CONFIG RESETSTAT");
+}
+
+/* settle.lua counts once for each call: what was processed, and the status. */
+static bool counted(const char *calls) {
+  char wanted[64];
+  snprintf(wanted, sizeof wanted, "cmdstat_hincrby:calls=%s,", calls);
+  return strstr(text("INFO commandstats", NULL), wanted) != NULL;
+}
+
+START_TEST(test_results_wait_for_each_other_only_when_they_may) {
+  struct worker w;
+  for (size_t i = 0; i < 12; i++)
+    push_default((const char[]){(char)('a' + i), '\0'});
+  claim_some(&w, 12);
+  queue_client_set_patient(w.client, true);
+  for (size_t i = 0; i < 6; i++)
+    settle(&w, i);
+  UNTIL(base, w.outcomes[QUEUE_SETTLED] == 6);
+  ck_assert(counted("2"));
+
+  run("CONFIG RESETSTAT");
+  queue_client_set_patient(w.client, false);
+  for (size_t i = 6; i < 12; i++) /* the first is not held up; the others find it under way */
+    settle(&w, i);
+  UNTIL(base, w.outcomes[QUEUE_SETTLED] == 12);
+  ck_assert(counted("4"));
+  ck_assert_int_eq(stat("processed"), 12);
+  ck_assert_int_eq(stat("status:ok"), 12);
+  ck_assert_int_eq(number("LLEN isoq:{default}:reply:%s", "f"), 1);
+  ck_assert_int_eq(number("EXISTS isoq:{default}:claimed:%s", "w1"), 0);
+  worker_die(&w);
+}
+END_TEST
+
+START_TEST(test_results_stop_waiting_when_there_is_no_more_to_do) {
+  struct worker w;
+  push_default("a");
+  claim_some(&w, 1);
+  queue_client_set_patient(w.client, true);
+  redis_server_freeze(&server); /* so that nothing but the call can have sent it */
+  settle(&w, 0);
+  ck_assert_ptr_null(w.client->slots[0].batches);
+  queue_client_set_patient(w.client, false);
+  ck_assert_ptr_nonnull(w.client->slots[0].batches);
+  redis_server_thaw(&server);
+  UNTIL(base, w.outcomes[QUEUE_SETTLED] == 1);
+  worker_die(&w);
+}
+END_TEST
+
+START_TEST(test_each_result_of_a_call_has_its_own_end) {
+  struct worker w;
+  run("SET mine precious");
+  push_default("a");
+  push_default("twice");
+  push_default("twice");
+  run("LPUSH isoq:{default}:jobs {\"id\":\"b\",\"code\":\"1\",\"reply_to\":\"mine\"}");
+  push_default("lost");
+  push_default("c");
+  claim_some(&w, 6);
+  run("HSET isoq:{default}:submitted a 1 b 1 lost 1 other 1");
+  ck_assert_int_eq(number("LREM isoq:{default}:claimed:w1 1 %s", w.jobs[4]->payload), 1);
+  queue_client_set_patient(w.client, true);
+  for (size_t i = 0; i < 6; i++)
+    settle(&w, i);
+  UNTIL(base, queue_client_pending(w.client) == 0);
+  ck_assert_uint_eq(w.outcomes[QUEUE_SETTLED], 4);
+  ck_assert_uint_eq(w.outcomes[QUEUE_FENCED], 1);
+  ck_assert_uint_eq(w.outcomes[QUEUE_DUPLICATE], 1);
+  ck_assert_int_eq(number("LLEN isoq:{default}:reply:%s", "a"), 1);
+  ck_assert_int_eq(number("LLEN isoq:{default}:reply:%s", "c"), 1);
+  ck_assert_int_eq(number("LLEN isoq:{default}:reply:%s", "twice"), 1);
+  ck_assert_int_eq(number("EXISTS isoq:{default}:reply:%s", "lost"), 0);
+  ck_assert_int_eq(number("EXISTS isoq:{default}:done:%s", "lost"), 0);
+  ck_assert_int_eq(number("EXISTS isoq:{default}:done:%s", "b"), 1);
+  ck_assert_str_eq(text("GET mine", NULL), "precious");
+  ck_assert_int_eq(number("LLEN isoq:{default}:dead", NULL), 1);
+  ck_assert_int_eq(number("EXISTS isoq:{default}:claimed:%s", "w1"), 0);
+  ck_assert_int_eq(number("HLEN isoq:{default}:submitted", NULL), 2); /* the lost one's next worker ends it */
+  ck_assert_int_eq(stat("processed"), 4);
+  ck_assert_int_eq(stat("duplicates"), 1);
+  ck_assert_int_eq(stat("fenced"), 1);
+  ck_assert_int_eq(stat("dead"), 1);
+  worker_die(&w);
+}
+END_TEST
+
+/* As a reply key of another slot does in a cluster, one that the worker may not write makes Redis refuse the whole call. */
+START_TEST(test_results_that_are_refused_together_are_sent_one_by_one) {
+  struct worker w;
+  push_default("a");
+  run("LPUSH isoq:{default}:jobs {\"id\":\"b\",\"code\":\"1\",\"reply_to\":\"elsewhere\"}");
+  push_default("c");
+  claim_some(&w, 3);
+  run("ACL SETUSER default resetkeys ~isoq:*");
+  queue_client_set_patient(w.client, true);
+  for (size_t i = 0; i < 3; i++)
+    settle(&w, i);
+  UNTIL(base, w.outcomes[QUEUE_SETTLED] == 3);
+  run("ACL SETUSER default allkeys");
+  ck_assert_int_eq(number("LLEN isoq:{default}:reply:%s", "a"), 1);
+  ck_assert_int_eq(number("LLEN isoq:{default}:reply:%s", "c"), 1);
+  ck_assert_int_eq(number("LLEN isoq:{default}:dead", NULL), 1);
+  ck_assert_ptr_nonnull(strstr(text("LINDEX isoq:{default}:dead 0", NULL),
+                               "\"reason\":\"the result could not be published on reply_to: NOPERM"));
+  ck_assert_int_eq(number("EXISTS isoq:{default}:claimed:%s", "w1"), 0);
+  ck_assert_int_eq(stat("processed"), 3);
+  worker_die(&w);
+}
+END_TEST
+
+START_TEST(test_a_lost_answer_to_several_results_counts_each_once) {
+  struct worker w;
+  push_default("a");
+  push_default("b");
+  push_default("b"); /* the same bytes: stays claimed, whatever is sent again */
+  claim_some(&w, 3);
+  queue_client_set_patient(w.client, true);
+  redis_server_freeze(&server);
+  settle(&w, 0);
+  settle(&w, 1);
+  queue_client_set_patient(w.client, false);
+  event_base_loop(base, EVLOOP_NONBLOCK); /* they are in the server's socket now */
+  event_base_loop(base, EVLOOP_NONBLOCK);
+  conn_drop(w.client->command, "cut by the test");
+  ck_assert_uint_eq(queue_client_pending(w.client), 2);
+  redis_server_thaw(&server);
+  UNTIL(base, w.outcomes[QUEUE_SETTLED] == 2);
+  ck_assert_uint_eq(w.outcomes[QUEUE_FENCED] + w.outcomes[QUEUE_DUPLICATE], 0);
+  ck_assert_int_eq(number("LLEN isoq:{default}:reply:%s", "b"), 1);
+  ck_assert_int_eq(number("LLEN isoq:{default}:claimed:%s", "w1"), 1);
+  ck_assert_int_eq(stat("processed"), 2);
+  settle(&w, 2);
+  UNTIL(base, w.outcomes[QUEUE_DUPLICATE] == 1);
   worker_die(&w);
 }
 END_TEST
@@ -1192,6 +1342,11 @@ int main(void) {
   tcase_add_test(tc, test_reply_to_of_another_type_makes_a_dead_letter);
   tcase_add_test(tc, test_nothing_is_dropped_silently);
   tcase_add_test(tc, test_a_broken_key_of_ours_is_said_and_survived);
+  tcase_add_test(tc, test_results_wait_for_each_other_only_when_they_may);
+  tcase_add_test(tc, test_results_stop_waiting_when_there_is_no_more_to_do);
+  tcase_add_test(tc, test_each_result_of_a_call_has_its_own_end);
+  tcase_add_test(tc, test_results_that_are_refused_together_are_sent_one_by_one);
+  tcase_add_test(tc, test_a_lost_answer_to_several_results_counts_each_once);
   tcase_add_test(tc, test_a_deferred_job_comes_back_when_it_is_due);
   tcase_add_test(tc, test_what_is_due_first_comes_first_and_the_past_at_once);
   tcase_add_test(tc, test_two_deferred_jobs_of_the_same_bytes_stay_two);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "queue/job.h"
+#include "queue/json_write.h"
 #include "queue/result.h"
 #include "queue/utf8.h"
 
@@ -208,11 +209,52 @@ START_TEST(test_texts_grow) {
 }
 END_TEST
 
+/* Every character of ASCII, beside one of two bytes. */
+START_TEST(test_strings_are_written_as_json_c_reads_them) {
+  for (unsigned c = 0; c < 0x80; c++) {
+    const char text[] = {'a', (char)c, '\xc3', '\xa4', (char)c, '\0'};
+    struct json_writer writer = {0};
+    size_t len = 0;
+    json_write_string(&writer, text, 5);
+    char *json = json_writer_take(&writer, &len);
+    ck_assert_ptr_nonnull(json);
+    ck_assert_uint_eq(strlen(json), len);
+    struct json_object *wanted = json_object_new_string_len(text, 5);
+    ck_assert_str_eq(json,
+                     json_object_to_json_string_ext(wanted, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(wanted);
+    free(json);
+  }
+}
+END_TEST
+
+START_TEST(test_numbers_are_written_to_their_last_digit) {
+  static const double ms[] = {0, -1, NAN, 0.0004, 0.0005, 0.1, 1.05, 12.34, 999.9996, 1e300};
+  struct json_writer writer = {0};
+  size_t len;
+  json_write_int(&writer, INT64_MIN);
+  json_write(&writer, " ");
+  json_write_uint(&writer, UINT64_MAX);
+  json_write(&writer, " ");
+  json_write_int(&writer, 0);
+  for (size_t i = 0; i < sizeof ms / sizeof ms[0]; i++) {
+    json_write(&writer, " ");
+    json_write_ms(&writer, ms[i]);
+  }
+  char *text = json_writer_take(&writer, &len);
+  ck_assert_str_eq(text, "-9223372036854775808 18446744073709551615 0 0 0 0 0 0.001 0.1 1.05 12.34 1000 "
+                         "1000000000000000");
+  free(text);
+}
+END_TEST
+
 int main(void) {
   Suite *suite = suite_create("result");
   TCase *tc = tcase_create("result");
   tcase_add_test(tc, test_fields_are_in_the_order_of_the_contract);
   tcase_add_test(tc, test_nulls);
+  tcase_add_test(tc, test_strings_are_written_as_json_c_reads_them);
+  tcase_add_test(tc, test_numbers_are_written_to_their_last_digit);
   tcase_add_test(tc, test_text_of_a_hijacked_executor_is_repaired);
   tcase_add_test(tc, test_milliseconds);
   tcase_add_test(tc, test_every_status_and_type_has_its_name);

@@ -9,7 +9,6 @@
 #include "worker/log.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <limits.h>
 #include <math.h>
 #include <poll.h>
@@ -20,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "queue/json_write.h"
 #include "queue/utf8.h"
 
 #define LINE_MAX_BYTES ((size_t)PIPE_BUF)
@@ -38,15 +38,20 @@ void log_setup(enum log_level least, enum log_format format) {
   line_format = format;
 }
 
+/* There may be thousands of lines a second, which share all but the milliseconds. */
 static void format_time(char out[32]) {
+  static time_t second = -1;
+  static char text[24];
   struct timespec now;
   struct tm parts;
-  size_t len;
 
   clock_gettime(CLOCK_REALTIME, &now);
-  gmtime_r(&now.tv_sec, &parts);
-  len = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &parts);
-  snprintf(out + len, 32 - len, ".%03dZ", (int)(now.tv_nsec / 1000000));
+  if (now.tv_sec != second) {
+    gmtime_r(&now.tv_sec, &parts);
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
+    second = now.tv_sec;
+  }
+  snprintf(out, 32, "%s.%03dZ", text, (int)(now.tv_nsec / 1000000));
 }
 
 /* ---- logfmt ---- */
@@ -154,52 +159,48 @@ static void line_logfmt(struct line *line, const char *time, enum log_level leve
 
 /* ---- JSON ---- */
 
-static json_object *json_text(const char *value, size_t max) {
-  json_object *object = NULL;
-  size_t len;
-  char *text = utf8_sanitize(value, strnlen(value, max), &len);
-
-  if (text != NULL) object = json_object_new_string_len(text, (int)len);
-  free(text);
-  return object;
-}
-
-static json_object *json_value(const struct log_field *field, size_t max) {
+static void json_value(struct json_writer *writer, const struct log_field *field, size_t max) {
+  const char *text = field->value.text != NULL ? field->value.text : "";
   char number[64];
 
-  if (field->kind == LOG_KIND_TEXT) return json_text(field->value.text != NULL ? field->value.text : "", max);
-  if (field->kind == LOG_KIND_INT) return json_object_new_int64(field->value.number);
+  if (field->kind == LOG_KIND_TEXT) {
+    json_write_string(writer, text, strnlen(text, max));
+    return;
+  }
   number_text(field, number);
-  return json_object_new_double_s(field->value.ms, number);
+  json_write(writer, number);
 }
 
-static const char *json_print(json_object *object, size_t *len) {
-  return json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE,
-                                           len);
+static void json_pair(struct json_writer *writer, const char *name, const char *value) {
+  json_write(writer, writer->len > 0 ? "," : "{");
+  json_write_string(writer, name, strlen(name));
+  json_write(writer, ":");
+  if (value != NULL) json_write_string(writer, value, strlen(value));
 }
 
 static void line_json(struct line *line, const char *time, enum log_level level, const char *event,
                       const struct log_field *fields) {
-  json_object *object = json_object_new_object();
-  const char *text;
-  size_t len;
+  struct json_writer writer = {0};
+  char *text;
+  size_t len, before;
 
-  if (object == NULL) return;
-  json_object_object_add(object, "time", json_object_new_string(time));
-  json_object_object_add(object, "level", json_object_new_string(level_names[level]));
-  json_object_object_add(object, "event", json_object_new_string(event));
+  json_pair(&writer, "time", time);
+  json_pair(&writer, "level", level_names[level]);
+  json_pair(&writer, "event", event);
   for (; fields->name != NULL; fields++) {
+    before = writer.len;
     /* What makes the line too long for one write is cut, and at last left out. */
     for (size_t max = VALUE_MAX_BYTES; max > 0; max /= 8) {
-      json_object_object_add(object, fields->name, json_value(fields, max));
-      text = json_print(object, &len);
-      if (text != NULL && len <= LINE_MAX_BYTES - 1) break;
-      json_object_object_del(object, fields->name);
+      json_pair(&writer, fields->name, NULL);
+      json_value(&writer, fields, max);
+      if (writer.len <= LINE_MAX_BYTES - 2) break; /* the brace and the newline */
+      writer.len = before;
     }
   }
-  text = json_print(object, &len);
+  json_write(&writer, "}");
+  text = json_writer_take(&writer, &len);
   if (text != NULL) add(line, text, len);
-  json_object_put(object);
+  free(text);
 }
 
 /* ---- writing ---- */

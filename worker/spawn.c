@@ -381,6 +381,8 @@ int64_t spawn_cpu_ns(const struct spawn_child *child) {
   struct timespec used;
   clockid_t clock;
 
-  if (clock_getcpuclockid(child->pid, &clock) != 0 || clock_gettime(clock, &used) < 0) return -1;
+  /* What clock_getcpuclockid() makes of a pid, without its system call to check it: the next one does that as well. */
+  clock = (clockid_t)(~(unsigned)child->pid << 3 | 2);
+  if (child->pid <= 0 || clock_gettime(clock, &used) < 0) return -1;
   return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
 }

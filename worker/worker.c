@@ -6,9 +6,10 @@
  * drain is over when the first two are empty. And nothing is claimed that could not start soon: with
  * executors that do not start, or in a drain, the capacity told to the queue is zero.
  *
- * A round trip to Redis takes longer than a small job, so while jobs are small a few are fetched ahead, at
- * most one for each running one. A job that was fetched ahead and got stuck behind a long one is given back,
- * to whoever is idle.
+ * A round trip to Redis takes longer than a small job, so while jobs are small some are fetched ahead: as many as are
+ * done in PREFETCH_MS, and only when half of them are used up, so that they come several at a time. A job that was fetched
+ * ahead and got stuck behind a long one is given back, to whoever is idle. While there are jobs at hand, results go to
+ * Redis several at a time, too.
  */
 #include "worker/worker.h"
 
@@ -42,6 +43,8 @@
 
 #define NAME_SIZE 101
 #define PREFETCH_BELOW_MS 20.0 /* average run time */
+#define PREFETCH_MS 8.0
+#define PREFETCH_MAX 8 /* for one executor */
 #define PREFETCH_NEVER_MS 1000.0
 #define STUCK_MS 1000 /* fetched ahead and not started */
 #define TICK_MS 250
@@ -49,6 +52,7 @@
 #define LEAVE_S 2
 #define RATE_MS 5000
 #define TRIM_ABOVE_BYTES (1u << 20) /* of a result */
+#define SEEDS 32                    /* 256 bytes: what getrandom() gives whole, whatever signal comes */
 #define TRIM_TICKS 4                /* until Redis has it, and its copies are freed */
 
 enum phase {
@@ -81,6 +85,8 @@ struct worker {
   double jobs_per_s; /* of late */
   uint64_t jobs_before;
   int64_t rated_ns;
+  uint64_t seeds[SEEDS]; /* the first seed_count of them are unused */
+  size_t seed_count;
 };
 
 /* What a settle's answer is about. */
@@ -93,18 +99,30 @@ struct errand {
 
 /* ---- capacity ---- */
 
+/* How many jobs may wait in the pool for those that run. */
+static size_t worker_ahead(const struct worker *w) {
+  double each = PREFETCH_MS / (w->run_ms_average > 0.1 ? w->run_ms_average : 0.1);
+
+  if (w->run_ms_average >= PREFETCH_BELOW_MS) return 0;
+  if (each > PREFETCH_MAX) each = PREFETCH_MAX;
+  return pool_busy(w->pool) * (each < 1 ? 1 : (size_t)each);
+}
+
 static void worker_tell_capacity(struct worker *w) {
-  size_t waiting, ahead;
+  size_t waiting, ahead, missing;
 
   if (w->queue == NULL || w->pool == NULL) return;
   if (w->phase != PHASE_SERVING) {
+    queue_client_set_patient(w->queue, false);
     queue_client_set_capacity(w->queue, 0);
     return;
   }
   waiting = pool_waiting(w->pool);
-  ahead = w->run_ms_average < PREFETCH_BELOW_MS ? pool_busy(w->pool) : 0;
-  queue_client_set_capacity(w->queue,
-                            pool_free_slots(w->pool) + (ahead > waiting ? (unsigned)(ahead - waiting) : 0));
+  ahead = worker_ahead(w);
+  missing = ahead > waiting ? ahead - waiting : 0;
+  if (missing < ahead - ahead / 2) missing = 0;
+  queue_client_set_patient(w->queue, waiting > 0);
+  queue_client_set_capacity(w->queue, pool_free_slots(w->pool) + (unsigned)missing);
 }
 
 static void on_capacity(void *ctx, unsigned free_slots) {
@@ -205,9 +223,9 @@ static bool is_recorded(const struct worker *w, const struct job *job, const str
          (result->status != ISOQ_STATUS_OK || strcmp(w->config->record_on, "failure") != 0);
 }
 
-/* Publishes, with a record where there is to be one. */
-static int worker_settle(struct worker *w, const struct job *job, const struct job_result *result,
-                         const char *json, size_t len, const char *dead_reason, struct errand *errand) {
+/* Publishes, with a record where there is to be one. Takes `json` in any case. */
+static int worker_settle(struct worker *w, const struct job *job, const struct job_result *result, char *json,
+                         size_t len, const char *dead_reason, struct errand *errand) {
   const struct record_setting setting = {.isoq_version = ISOQ_VERSION,
                                          .v8_version = pool_v8_version(w->pool),
                                          .functions = w->limits.functions,
@@ -216,16 +234,15 @@ static int worker_settle(struct worker *w, const struct job *job, const struct j
                                          .max_timers = (uint32_t)w->config->max_timers};
   struct queue_record record = {.ttl_s = (uint32_t)w->config->record_ttl_s};
   bool recorded = is_recorded(w, job, result);
-  char *text = NULL;
   int r = 0;
 
-  if (recorded) r = record_make(job, result, json, len, &setting, clock_real_ms(), &text, &record.len);
-  record.text = text;
-  if (r == 0)
-    r = queue_settle(w->queue, job, json, len, isoq_status_name(result->status), dead_reason,
-                     recorded ? &record : NULL, on_settled, errand);
-  free(text);
-  return r;
+  if (recorded) r = record_make(job, result, json, len, &setting, clock_real_ms(), &record.text, &record.len);
+  if (r < 0) {
+    free(json);
+    return r;
+  }
+  return queue_settle(w->queue, job, json, len, isoq_status_name(result->status), dead_reason,
+                      recorded ? &record : NULL, on_settled, errand);
 }
 
 /* Takes the job. */
@@ -243,7 +260,6 @@ static void worker_publish(struct worker *w, struct job *job, const struct job_r
     errand_free(errand);
     worker_give_up(w, "publishing a result");
   }
-  free(json);
   if (len > TRIM_ABOVE_BYTES) w->trim_ticks = TRIM_TICKS;
   job_free(job);
 }
@@ -336,13 +352,24 @@ static void worker_refuse(struct worker *w, struct job *job) {
   job_result_free(&result);
 }
 
+/* Unpredictable, and asked of the kernel for many jobs at a time. */
+static bool worker_seed(struct worker *w, uint64_t *out) {
+  if (w->seed_count == 0) {
+    if (getrandom(w->seeds, sizeof(w->seeds), GRND_NONBLOCK) != (ssize_t)sizeof(w->seeds)) return false;
+    w->seed_count = SEEDS;
+  }
+  *out = w->seeds[--w->seed_count];
+  w->seeds[w->seed_count] = 0; /* nobody's twice */
+  return true;
+}
+
 /* A job that is recorded has a seed, so that Math.random gives the same values again; and a name. */
-static void worker_prepare_record(struct job *job) {
+static void worker_prepare_record(struct worker *w, struct job *job) {
   uint64_t seed;
 
   job->record = job->record && job->id[0] != '\0';
   if (!job->record || job->has_seed) return;
-  if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed)) {
+  if (!worker_seed(w, &seed)) {
     job->record = false; /* no values that could be had again */
     return;
   }
@@ -359,7 +386,7 @@ static void on_claimed(void *ctx, const char *queue, const char *payload, size_t
     return;
   }
   job->claimed_at_ms = clock_real_ms();
-  worker_prepare_record(job);
+  worker_prepare_record(w, job);
   if (w->phase != PHASE_SERVING)
     worker_give_back(w, job); /* it was on its way when the drain began */
   else if (job->error != NULL)

@@ -29,7 +29,15 @@ from rig import (JOBS, PREFIX, Failure, RedisServer, Rig, Sentinel, Worker, bin_
 PATIENCE_S = 40
 AT_ONCE = 4
 JOB_ID = 'the-job'
-REPLY, DONE, RECORD = (f'{PREFIX}{kind}:{JOB_ID}' for kind in ('reply', 'done', 'record'))
+
+
+def keys_of(name):
+    return tuple(f'{PREFIX}{kind}:{name}' for kind in ('reply', 'done', 'record'))
+
+
+REPLY, DONE, RECORD = keys_of(JOB_ID)
+CROWD = 400  # jobs, and which of the round trips is fatal: several jobs go in one by then
+CROWD_PASS = {'claim': 30, 'settle': 60}
 SETTINGS = {'executors': 1, 'lease_ms': 1000, 'lease_renew_ms': 150, 'reap_interval_ms': 150, 'log_level': 'debug'}
 LONG_LEASE_MS = 3000  # makes BLMOVE wait for half a second: long enough to meet it there, as a rule
 TRIES = 12  # of a scenario that may miss its point, since a BLMOVE may end just then
@@ -49,10 +57,10 @@ POINTS = {
     'PING': ['waiting', 'reconnecting', 'running'],
     'SCRIPT LOAD': ['waiting', 'reconnecting', 'forgotten'],
     'lease': ['waiting', 'reconnecting', 'running'],
-    'claim': ['waiting'],
+    'claim': ['waiting', 'crowded'],
     'BLMOVE': ['arriving'],
     'CLIENT UNBLOCK': ['idle_drain'],
-    'settle': ['waiting', 'invalid', 'given_up', 'forgotten', 'reconnecting'],
+    'settle': ['waiting', 'invalid', 'given_up', 'forgotten', 'reconnecting', 'crowded'],
     'give back': ['busy_drain', 'never_arrived'],
     'leave': ['idle_drain', 'busy_drain'],
     'reap': ['running', 'orphan', 'given_up'],
@@ -66,8 +74,8 @@ POINTS = {
 }
 
 
-def job(code='6 * 7', **more):
-    return json.dumps({'id': JOB_ID, 'code': code, **more})
+def job(code='6 * 7', name=JOB_ID, **more):
+    return json.dumps({'id': name, 'code': code, **more})
 
 
 LONG_JOB = job('await new Promise(done => setTimeout(done, 1500)); 42')
@@ -82,6 +90,7 @@ class Case:
         self.again = lambda count: Case(rig, dying, f'{number}.{count}', point, side, scenario)
         self.title = f'{point}, {side}, {scenario}'
         self.settings, self.status, self.letters, self.attempt = dict(SETTINGS), 'ok', 0, 1
+        self.ids, self.nth = [JOB_ID], 1
         self.armed_file = rig.path(self.label + '.armed')
         self.server = self.sentinel_server = self.redis = self.worker = None
 
@@ -122,7 +131,8 @@ class Case:
             self.arm()
         self.worker = Worker(self.rig, self.label + '-dying', self.url(),
                              {**self.settings, 'executor_path': os.path.join(bin_dir(), 'isoq-executor')}, self.dying,
-                             {'ISOQ_TEST_DIE_AT': f'{self.point}:{self.side}', 'ISOQ_TEST_DIE_ONCE': self.armed_file})
+                             {'ISOQ_TEST_DIE_AT': f'{self.point}:{self.side}:{self.nth}',
+                              'ISOQ_TEST_DIE_ONCE': self.armed_file})
 
     def arm(self):
         with open(self.armed_file, 'w', encoding='ascii'):
@@ -150,6 +160,14 @@ class Case:
     def invalid(self):
         self.status, self.letters = 'invalid', 1
         self.push(job(cod=1))
+        self.start()
+
+    def crowded(self):
+        """Small jobs, so many that several are claimed, and settled, at a time."""
+        self.settings['executors'] = 2
+        self.nth = CROWD_PASS[self.point]
+        self.ids = [f'crowd-{i}' for i in range(CROWD)] + [JOB_ID]
+        self.redis.many([['LPUSH', JOBS, job(name=name)] for name in self.ids])
         self.start()
 
     def arriving(self):
@@ -253,19 +271,28 @@ class Case:
         return [name.decode() for name in self.redis('ZRANGE', PREFIX + 'workers', 0, -1)]
 
     def check_end(self):
-        replies = [json.loads(one) for one in self.redis('LRANGE', REPLY, 0, -1)]
         stats = self.redis.stats()
         letters = self.redis('LLEN', PREFIX + 'dead')
-        got = [(one['status'], one['attempt']) for one in replies]
-        if len(got) != 1 or got[0][0] != self.status or not self.attempt <= got[0][1] <= self.attempt + DEATHS_MAX:
-            raise Failure(f'results {got}, not one with status {self.status} of attempt {self.attempt}')
-        if stats.get('processed') != 1 or letters != self.letters or self.redis('EXISTS', DONE) != 1:
-            raise Failure(f'one job, {self.letters} dead letters; but there are {letters}, and stats say {stats}')
-        if self.redis('EXISTS', RECORD) != (self.status in ('ok', 'error')):  # what ran leaves a record
-            raise Failure(f'a job with status {self.status}, and EXISTS {RECORD} is {self.redis("EXISTS", RECORD)}')
-        left = set(self.redis.keys()) - {REPLY, DONE, RECORD, PREFIX + 'stats', PREFIX + 'dead'}
+        for name in self.ids:
+            self.check_job(name)
+        if stats.get('processed') != len(self.ids) or letters != self.letters:
+            raise Failure(f'{len(self.ids)} jobs, {self.letters} dead letters; but there are {letters}, and stats say '
+                          f'{stats}')
+        left = set(self.redis.keys()) - {PREFIX + 'stats', PREFIX + 'dead'}
+        left = left.difference(*(keys_of(name) for name in self.ids))
         if left:
             raise Failure(f'left in Redis: {sorted(left)}')
+
+    def check_job(self, name):
+        reply, done, record = keys_of(name)
+        replies = [json.loads(one) for one in self.redis('LRANGE', reply, 0, -1)]
+        got = [(one['status'], one['attempt']) for one in replies]
+        if len(got) != 1 or got[0][0] != self.status or not self.attempt <= got[0][1] <= self.attempt + DEATHS_MAX:
+            raise Failure(f'{name}: results {got}, not one with status {self.status} of attempt {self.attempt}')
+        if self.redis('EXISTS', done) != 1:
+            raise Failure(f'{name}: it has a result, and {done} is not there')
+        if self.redis('EXISTS', record) != (self.status in ('ok', 'error')):  # what ran leaves a record
+            raise Failure(f'a job with status {self.status}, and EXISTS {record} is {self.redis("EXISTS", record)}')
 
 
 def complaints_about(case):

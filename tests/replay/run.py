@@ -299,7 +299,7 @@ def main():
         print('redis-server is not installed', file=sys.stderr)
         return 77
     print(f'seed {arguments.seed}', flush=True)
-    setting = Setting(bin_dir)
+    setting = Setting(bin_dir, 'fresh')
     try:
         setting.start()
         return run(setting, arguments)
