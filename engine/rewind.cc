@@ -16,9 +16,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
@@ -32,16 +35,31 @@ constexpr size_t kMaxMappings = 8192, kMaxRuns = 8192, kMaxLearnt = 4096;
 constexpr size_t kBridgePages = 4; // a call of madvise() costs as much as comparing these
 constexpr size_t kTopPadBytes = 64u << 20;
 constexpr size_t kMaxHeapBytes = 1u << 30; // of malloc's: more means that something is wrong
+constexpr size_t kStackReserveBytes = 4u << 20;
 
 struct Mapping {
   uintptr_t start, end;
   int protection;
+  bool saved;
 };
 
+// Sealed: not writable at the checkpoint, so to be looked at only when its permission has changed.
 struct Run { // of pages; in the order of addresses
   uintptr_t start, end;
   const uint8_t *saved;
-  bool executable, cold;
+  bool executable, cold, sealed;
+};
+struct Gap {
+  uintptr_t start, end;
+  bool executable, cold, sealed; // never cold
+};
+
+// As /proc/self/statm counts.
+struct PageCounts {
+  size_t mapped, writable; // private ones, and the stack
+  bool operator==(const PageCounts &other) const {
+    return mapped == other.mapped && writable == other.writable;
+  }
 };
 
 // What is written while jobs run; behind the copies.
@@ -59,11 +77,14 @@ constexpr size_t kKernelBytes = 4 * kPage; // around the thread's own structure
 // The area's head. Copies of the pages follow it.
 struct Table {
   size_t mapping_count, run_count, gap_count, learnt_count, saved_bytes;
+  int statm;     // the descriptor
+  PageCounts counts; // with all cold pages writable
+  size_t cold_pages;
   uintptr_t heap_end;
   size_t arena_offset, mapped_chunks, mapped_chunk_bytes; // of malloc
   Mapping mappings[kMaxMappings];
   Run runs[kMaxRuns];
-  MemoryRange gaps[kMaxRuns];
+  Gap gaps[kMaxRuns];
   uintptr_t learnt[kMaxLearnt]; // pages
   uint64_t entries[kPage];      // of pagemap
   char text[4 * kPage];         // of maps
@@ -92,10 +113,16 @@ uintptr_t HeapEnd() {
 
 // ---- reading the kernel's tables
 
-bool AddMapping(Table *table, uintptr_t start, uintptr_t end, int protection) {
+bool AddMapping(Table *table, const Mapping &mapping) {
   if (table->mapping_count == kMaxMappings) return false;
-  table->mappings[table->mapping_count++] = {start, end, protection};
+  table->mappings[table->mapping_count++] = mapping;
   return true;
+}
+
+// "r-xp 00000000 00:00 0": the inode is 0 where there is no file.
+bool IsAnonymous(const char *permissions) {
+  unsigned long inode = 1;
+  return sscanf(permissions, "%*s %*s %*s %lu", &inode) == 1 && inode == 0;
 }
 
 bool Contains(const char *line, const char *word) {
@@ -117,7 +144,9 @@ int ReadMapping(Table *table, char *line) {
     return 0;
   if (start < own + kAreaBytes && end > own) return start >= own && end <= own + kAreaBytes ? 0 : -EPROTO;
   if (at[3] != 'p') return protection & PROT_WRITE ? -EBUSY : 0;
-  return AddMapping(table, start, end, protection) ? 0 : -E2BIG;
+  // What a file's mapping reads as without being writable cannot have been changed by its permission alone.
+  bool saved = (protection & PROT_WRITE) || ((protection & PROT_READ) && IsAnonymous(at));
+  return AddMapping(table, {start, end, protection, saved}) ? 0 : -E2BIG;
 }
 
 int ReadMappings(Table *table) {
@@ -184,16 +213,19 @@ int ReadPages(Table *table) {
   table->run_count = table->gap_count = 0;
   for (size_t i = 0; i < table->mapping_count && error == 0; i++) {
     const Mapping &mapping = table->mappings[i];
-    if (!(mapping.protection & PROT_WRITE)) continue;
-    size_t run = table->run_count;
+    if (!mapping.saved) continue;
+    size_t run = table->run_count, gap = table->gap_count;
     error = VisitPages(table, pagemap, mapping.start, mapping.end, [&](uintptr_t page, bool resident) {
       return (resident ? Extend(table->runs, &table->run_count, page, mapping)
                        : Extend(table->gaps, &table->gap_count, page, mapping))
                  ? 0
                  : -E2BIG;
     });
+    bool executable = mapping.protection & PROT_EXEC, sealed = !(mapping.protection & PROT_WRITE);
     for (; run < table->run_count; run++)
-      table->runs[run].executable = mapping.protection & PROT_EXEC;
+      table->runs[run].executable = executable, table->runs[run].sealed = sealed;
+    for (; gap < table->gap_count; gap++)
+      table->gaps[gap].executable = executable, table->gaps[gap].sealed = sealed;
   }
   if (pagemap >= 0) close(pagemap);
   return error;
@@ -202,15 +234,41 @@ int ReadPages(Table *table) {
 // Makes the smallest gaps resident, and those that were seen to be used.
 void FillGaps(Table *table) {
   for (size_t i = 0; i < table->gap_count; i++)
-    if (table->gaps[i].end - table->gaps[i].start <= kBridgePages * kPage)
+    if (!table->gaps[i].sealed && table->gaps[i].end - table->gaps[i].start <= kBridgePages * kPage)
       for (uintptr_t page = table->gaps[i].start; page < table->gaps[i].end; page += kPage)
         Touch(page);
   for (size_t i = 0; i < table->learnt_count; i++) {
-    auto inside = [&](const MemoryRange &gap) {
-      return table->learnt[i] >= gap.start && table->learnt[i] < gap.end;
+    auto inside = [&](const Gap &gap) {
+      return !gap.sealed && table->learnt[i] >= gap.start && table->learnt[i] < gap.end;
     };
     if (std::any_of(table->gaps, table->gaps + table->gap_count, inside)) Touch(table->learnt[i]);
   }
+}
+
+// The size of this process, which the kernel keeps: the one thing about its mappings that can be asked in the sandbox,
+// by a descriptor from before.
+bool ReadCounts(int statm, PageCounts *out) {
+  char text[128];
+  unsigned long mapped, writable;
+  ssize_t len = pread(statm, text, sizeof(text) - 1, 0);
+  if (len <= 0) return false;
+  text[len] = '\0';
+  if (sscanf(text, "%lu %*u %*u %*u %*u %lu", &mapped, &writable) != 2) return false;
+  *out = {mapped, writable};
+  return true;
+}
+
+// The directory of a process' threads has a link for each, and two more.
+bool HasOneThread() {
+  struct stat threads;
+  return stat("/proc/self/task", &threads) == 0 && threads.st_nlink == 3;
+}
+
+// A stack that grows changes the counts. So it has its size before: of address space, but for one page.
+__attribute__((noinline)) void GrowStack() {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_STACK, &limit) < 0 || limit.rlim_cur < 2 * kStackReserveBytes) return;
+  Touch(reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) - kStackReserveBytes);
 }
 
 // ---- cold pages
@@ -247,11 +305,18 @@ bool FindCold(Table *table) {
   }
   for (size_t i = 0; i < table->run_count; i++) {
     Run &run = table->runs[i];
-    run.cold = !run.executable && std::none_of(std::begin(hot), std::end(hot), [&](const MemoryRange &range) {
+    run.cold = !run.executable && !run.sealed && std::none_of(std::begin(hot), std::end(hot), [&](const MemoryRange &range) {
       return Overlaps({run.start, run.end}, range);
     });
   }
   return true;
+}
+
+size_t ColdPages(const Table *table) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < table->run_count; i++)
+    if (table->runs[i].cold) bytes += table->runs[i].end - table->runs[i].start;
+  return bytes / kPage;
 }
 
 bool ProtectCold(const Table *table, int protection) {
@@ -278,6 +343,8 @@ bool WarmUp(uintptr_t page) {
   if (run == nullptr || !run->cold || warm->all) return false;
   if (warm->count == Warm::kMax) return warm->all = ProtectCold(table, PROT_READ | PROT_WRITE);
   uintptr_t end = std::min<uintptr_t>(page + kWindowPages * kPage, run->end);
+  for (size_t i = 0; i < warm->count; i++) // each page stands in the list once
+    if (warm->pages[i].start > page) end = std::min(end, warm->pages[i].start);
   if (mprotect(reinterpret_cast<void *>(page), end - page, PROT_READ | PROT_WRITE) < 0) return false;
   warm->pages[warm->count++] = {page, end};
   return true;
@@ -328,7 +395,11 @@ int MakeArea() {
   return mprotect(area, kAreaBytes - kPage, PROT_READ | PROT_WRITE) < 0 ? -errno : 0;
 }
 
-int Take(Table *table) {
+constexpr size_t kSealedBytes = kAreaBytes - kPage - kWarmBytes; // of the area: read-only once all is in it
+
+int Take(Table *table, int statm) {
+  if (!HasOneThread()) return -EBUSY;
+  GrowStack();
   int error = ReadMappings(table);
   if (error == 0) error = ReadPages(table);
   if (error != 0) return error;
@@ -342,10 +413,16 @@ int Take(Table *table) {
   table->mapped_chunk_bytes = info.hblkhd;
   error = FindCold(table) ? StartCatching() : -E2BIG;
   if (error == 0) error = SavePages(table);
+  if (error != 0) return error;
   *GetWarm() = {};
   GetWarm()->all = true; // until the first rewind
-  if (error == 0 && mprotect(area, kAreaBytes - kPage - kWarmBytes, PROT_READ) < 0) error = -errno;
-  return error;
+  table->statm = statm;
+  table->cold_pages = ColdPages(table);
+  PageCounts now;
+  if (!ReadCounts(statm, &table->counts)) return -EIO;
+  table->counts.writable -= kSealedBytes / kPage; // in a moment
+  if (mprotect(area, kSealedBytes, PROT_READ) < 0) return -errno;
+  return ReadCounts(statm, &now) && now == table->counts ? 0 : -EIO;
 }
 
 // ---- going back
@@ -367,13 +444,6 @@ bool VisitMappings(const Table *table, const MemoryRange &range, Visit visit) {
   return true;
 }
 
-bool RestoreProtection(uintptr_t start, uintptr_t end, const Mapping &mapping) {
-  void *pages = reinterpret_cast<void *>(start);
-  // What was inaccessible had no content. What is writable is compared or dropped with the rest.
-  if (!(mapping.protection & PROT_WRITE) && madvise(pages, end - start, MADV_DONTNEED) < 0) return false;
-  return mprotect(pages, end - start, mapping.protection) == 0;
-}
-
 void RestoreRange(const Run &run, uintptr_t start, uintptr_t end) {
   const uint8_t *saved = run.saved + (start - run.start);
   for (uintptr_t page = start; page < end; page += kPage, saved += kPage) {
@@ -384,11 +454,40 @@ void RestoreRange(const Run &run, uintptr_t start, uintptr_t end) {
   }
 }
 
+bool Drop(uintptr_t start, uintptr_t end) {
+  return madvise(reinterpret_cast<void *>(start), end - start, MADV_DONTNEED) == 0;
+}
+
+// What was not writable, and may have been for a while.
+bool RestoreSealed(const Table *table, uintptr_t start, uintptr_t end) {
+  if (mprotect(reinterpret_cast<void *>(start), end - start, PROT_READ | PROT_WRITE) < 0) return false;
+  for (size_t i = 0; i < table->run_count; i++) {
+    const Run &run = table->runs[i];
+    if (Overlaps({start, end}, {run.start, run.end}))
+      RestoreRange(run, std::max(start, run.start), std::min(end, run.end));
+  }
+  for (size_t i = 0; i < table->gap_count; i++) {
+    const Gap &gap = table->gaps[i];
+    if (Overlaps({start, end}, {gap.start, gap.end}) &&
+        !Drop(std::max(start, gap.start), std::min(end, gap.end)))
+      return false;
+  }
+  return true;
+}
+
+// What is writable is compared or dropped with the rest.
+bool RestoreProtection(const Table *table, uintptr_t start, uintptr_t end, const Mapping &mapping) {
+  bool writable = mapping.protection & PROT_WRITE;
+  if (!writable && mapping.saved && !RestoreSealed(table, start, end)) return false;
+  if (!mapping.saved && !Drop(start, end)) return false; // it was inaccessible, and had no content
+  return mprotect(reinterpret_cast<void *>(start), end - start, mapping.protection) == 0;
+}
+
 // False: the cold pages could not be protected again.
 bool RestoreRuns(const Table *table) {
   Warm *warm = GetWarm();
   for (size_t i = 0; i < table->run_count; i++)
-    if (!table->runs[i].cold || warm->all)
+    if (!table->runs[i].sealed && (!table->runs[i].cold || warm->all))
       RestoreRange(table->runs[i], table->runs[i].start, table->runs[i].end);
   if (!warm->all) {
     for (size_t i = 0; i < warm->count; i++)
@@ -405,7 +504,10 @@ int RestoreMappings(const Table *table, const MemoryChanges &changes) {
                changes.mapped[i].end - changes.mapped[i].start) < 0)
       return -errno;
   for (size_t i = 0; i < changes.protection_count; i++) {
-    if (!VisitMappings(table, changes.protections[i], RestoreProtection)) return -EFAULT;
+    if (!VisitMappings(table, changes.protections[i], [&](uintptr_t start, uintptr_t end, const Mapping &mapping) {
+          return RestoreProtection(table, start, end, mapping);
+        }))
+      return -EFAULT;
     // Cold pages in there may have been written without a fault.
     for (size_t run = 0; run < table->run_count && !GetWarm()->all; run++)
       if (table->runs[run].cold &&
@@ -416,10 +518,25 @@ int RestoreMappings(const Table *table, const MemoryChanges &changes) {
   // The lists above may be in what goes now.
   if (HeapEnd() != table->heap_end && brk(reinterpret_cast<void *>(table->heap_end)) < 0) return -errno;
   for (size_t i = 0; i < table->gap_count; i++)
-    if (madvise(reinterpret_cast<void *>(table->gaps[i].start), table->gaps[i].end - table->gaps[i].start,
-                MADV_DONTNEED) < 0)
-      return -errno;
+    if (!table->gaps[i].sealed && !Drop(table->gaps[i].start, table->gaps[i].end)) return -errno;
   return 0;
+}
+
+// Whether the process has the mappings and permissions that it had, as far as the kernel's counts tell.
+bool IsAsBefore(const Table *table) {
+  const Warm *warm = GetWarm();
+  PageCounts now, then = table->counts;
+  then.writable -= table->cold_pages;
+  for (size_t i = 0; i < warm->count; i++)
+    then.writable += (warm->pages[i].end - warm->pages[i].start) / kPage;
+  return ReadCounts(table->statm, &now) && now == then;
+}
+
+size_t MappedPages(const Table *table, const MemoryChanges &changes, uintptr_t heap_end) {
+  size_t pages = table->counts.mapped + (heap_end - table->heap_end) / kPage;
+  for (size_t i = 0; i < changes.mapped_count; i++)
+    pages += (changes.mapped[i].end - changes.mapped[i].start + kPage - 1) / kPage;
+  return pages;
 }
 
 } // namespace
@@ -434,13 +551,13 @@ int RewindPrepareMalloc() {
 #endif
 }
 
-int CheckpointTake() {
+int CheckpointTake(int statm) {
 #ifdef ISOQ_SANITIZE
   return -ENOTSUP; // their shadow memory would have to be in it
 #endif
   if (sysconf(_SC_PAGESIZE) != static_cast<long>(kPage)) return -ENOTSUP;
   int error = MakeArea();
-  if (error == 0) error = Take(GetTable());
+  if (error == 0) error = Take(GetTable(), statm);
   if (error != 0) CheckpointDrop();
   return error;
 }
@@ -463,7 +580,7 @@ const char *CheckpointRefusal(const MemoryChanges &changes) {
     return "too many mappings changed";
   for (size_t i = 0; i < changes.protection_count; i++)
     if (!VisitMappings(table, changes.protections[i], [](uintptr_t, uintptr_t, const Mapping &mapping) {
-          return mapping.protection == PROT_NONE || (mapping.protection & PROT_WRITE);
+          return mapping.protection == PROT_NONE || mapping.saved;
         }))
       return "the permissions of memory changed that was not saved";
   struct mallinfo2 info = mallinfo2();
@@ -473,6 +590,10 @@ const char *CheckpointRefusal(const MemoryChanges &changes) {
   if (heap_end - info.arena != table->arena_offset || info.hblks != table->mapped_chunks ||
       info.hblkhd != table->mapped_chunk_bytes)
     return "malloc has mapped memory of its own";
+  PageCounts now;
+  if (!ReadCounts(table->statm, &now)) return "the size of the process cannot be read";
+  if (now.mapped != MappedPages(table, changes, heap_end))
+    return "memory was mapped or unmapped behind the page allocator";
   return nullptr;
 }
 
@@ -488,6 +609,7 @@ int CheckpointRestore(const MemoryChanges &changes, volatile void *keep, size_t 
   int error = RestoreMappings(table, changes);
   if (error != 0) return error; // with the signals blocked: no handler may run on such memory
   if (!RestoreRuns(table)) return -ENOMEM;
+  if (!IsAsBefore(table)) return -ENOTRECOVERABLE;
   if (keep_len > 0) memcpy(const_cast<void *>(keep), kept, keep_len);
   return sigprocmask(SIG_SETMASK, &before, nullptr) < 0 ? -errno : 0;
 }
@@ -506,6 +628,7 @@ int CheckpointLearn() {
                          return 0;
                        });
   close(pagemap);
+  if (mprotect(area, kSealedBytes, PROT_READ) < 0) return -errno;
   return error;
 }
 

@@ -54,8 +54,9 @@ inline constexpr size_t kMaxChanges = 65536; // of each kind
 // of main(). 0, or -ENOTSUP where malloc is not glibc's (sanitizers).
 int RewindPrepareMalloc();
 
-// Takes the checkpoint, in place of an earlier one. Reads /proc/self. 0 or a negative errno: there is none then.
-int CheckpointTake();
+// Takes the checkpoint, in place of an earlier one. Reads /proc/self. `statm` is a descriptor of /proc/self/statm, read
+// at each rewind. 0 or a negative errno: there is none then.
+int CheckpointTake(int statm);
 void CheckpointDrop();
 bool CheckpointTaken();
 
