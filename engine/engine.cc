@@ -634,6 +634,10 @@ int engine_rewind(volatile void *keep, size_t keep_len) {
   return CheckpointRestore(ChangesNow(), keep, keep_len);
 }
 
+bool engine_is_rewinding(void) {
+  return CheckpointRestoring();
+}
+
 void engine_rewind_touch(void *data, size_t len) {
   RewindTouch(data, len);
 }

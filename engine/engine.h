@@ -77,6 +77,9 @@ const char *engine_rewind_refusal(void);
  */
 int engine_rewind(volatile void *keep, size_t keep_len);
 
+/* Async-signal-safe. In a handler of a fault: whether engine_rewind() made it, after which the process must _exit(). */
+bool engine_is_rewinding(void);
+
 /* Before the kernel writes to a buffer that is not on the stack (read()): memory of the checkpoint may be read-only. */
 void engine_rewind_touch(void *data, size_t len);
 

@@ -427,6 +427,7 @@ static void on_fatal(int signal) {
   size_t len = 0;
   const char *words = console.job != 0 ? find_last_words(&len) : NULL;
 
+  if (engine_is_rewinding()) _exit(EXECUTOR_EXIT_REWIND); /* its job has its result; no other has begun */
   if (words == NULL) {
     console_flush_from_handler();
   } else if (strstr(words, "invalid size error") != NULL) { /* a string or an array of more than 512 MB */
@@ -821,6 +822,7 @@ int main(int argc, char **argv) {
   rewinding = rewinding && prepare_rewinding(rewind_mb << 20);
   if (lock_down(unlocked, rewinding, &report) < 0) _exit(EXECUTOR_EXIT_SANDBOX);
   if (rewinding) strncat(report.text, ",rewind", sizeof(report.text) - 1 - strlen(report.text));
+  if (rewinding) rewind_process(); /* whoever says HELLO can do it */
   send_hello(&report);
   if (rewinding) rewind_process(); /* the first job finds what every other one does */
   _exit(serve(rewinding));

@@ -67,6 +67,7 @@ struct Warm {
   static constexpr size_t kMax = 128;
   size_t count;
   bool all; // every cold page is writable
+  bool restoring;
   MemoryRange pages[kMax];
 };
 constexpr size_t kWarmBytes = 2 * kPage;
@@ -494,7 +495,8 @@ bool RestoreRuns(const Table *table) {
       RestoreRange(*FindRun(table, warm->pages[i].start), warm->pages[i].start, warm->pages[i].end);
     return true;
   }
-  *warm = {};
+  warm->count = 0;
+  warm->all = false;
   return ProtectCold(table, PROT_READ);
 }
 
@@ -603,15 +605,22 @@ int CheckpointRestore(const MemoryChanges &changes, volatile void *keep, size_t 
   if (!taken || keep_len > sizeof(kept)) return -EINVAL;
   sigfillset(&all);
   sigdelset(&all, SIGSEGV); // libc's own variables may be cold
+  sigdelset(&all, SIGBUS);
   if (sigprocmask(SIG_BLOCK, &all, &before) < 0) return -errno;
   const Table *table = GetTable();
   if (keep_len > 0) memcpy(kept, const_cast<void *>(keep), keep_len);
+  GetWarm()->restoring = true;
   int error = RestoreMappings(table, changes);
   if (error != 0) return error; // with the signals blocked: no handler may run on such memory
   if (!RestoreRuns(table)) return -ENOMEM;
   if (!IsAsBefore(table)) return -ENOTRECOVERABLE;
   if (keep_len > 0) memcpy(const_cast<void *>(keep), kept, keep_len);
+  GetWarm()->restoring = false;
   return sigprocmask(SIG_SETMASK, &before, nullptr) < 0 ? -errno : 0;
+}
+
+bool CheckpointRestoring() {
+  return taken && GetWarm()->restoring;
 }
 
 int CheckpointLearn() {

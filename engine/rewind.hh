@@ -68,6 +68,9 @@ const char *CheckpointRefusal(const MemoryChanges &changes);
 inline constexpr size_t kMaxKeep = 64;
 int CheckpointRestore(const MemoryChanges &changes, volatile void *keep, size_t keep_len);
 
+// Async-signal-safe. True in the middle of CheckpointRestore(): for the handler of a fault, since no step of that may.
+bool CheckpointRestoring();
+
 // Between a checkpoint and its restoring: notes which gaps are resident now. The next CheckpointTake() makes the same
 // pages resident, so that jobs need not fault them in again. 0 or a negative errno.
 int CheckpointLearn();
