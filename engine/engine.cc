@@ -39,6 +39,7 @@ enum {
   kDisposed
 } platform_state = kNotStarted;
 int platform_error;
+bool rewinding;          // engine_rewind_init() was called
 bool abandoned_isolates; // then V8 cannot be disposed of either
 
 // All settings of V8 in one place; they are fixed once V8 runs.
@@ -46,6 +47,9 @@ void SetFlags() {
   v8::V8::SetFlagsFromString("--single-threaded");
 #if V8_MAJOR_VERSION >= 12
   v8::V8::SetFlagsFromString("--no-memory-protection-keys"); // no pkey system calls in the sandbox
+  // The hash seed is the one in V8's library otherwise, for everybody. It takes 5 ms for each isolate, so only where
+  // there are few of them.
+  if (rewinding) v8::V8::SetFlagsFromString("--rehash-snapshot");
 #elif V8_MAJOR_VERSION == 11
   v8::V8::SetFlagsFromString("--no-wasm-lazy-compilation"); // crashes there without helper threads
 #endif
@@ -457,6 +461,7 @@ bool MakePrepared(const engine_rewind_options &options) {
   runtime_config config = runtime_config_default();
   config.max_heap_size_bytes = std::max(options.max_heap_size_bytes, kMinHeapBytes);
   auto made = std::make_unique<Prepared>(config.max_heap_size_bytes);
+  platform->pages().Stock();
   made->functions.assign(options.functions, options.functions + options.function_count);
   IsolateRandom::StartMarking();
   made->isolate = NewIsolate(config.max_heap_size_bytes, &made->allocator);
@@ -606,7 +611,9 @@ struct runtime_config runtime_config_default(void) {
 }
 
 int engine_rewind_init(void) {
-  return RewindPrepareMalloc();
+  int error = RewindPrepareMalloc();
+  rewinding = error == 0;
+  return error;
 }
 
 int engine_checkpoint(const struct engine_rewind_options *options) {

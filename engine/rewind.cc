@@ -64,7 +64,7 @@ struct PageCounts {
 
 // What is written while jobs run; behind the copies.
 struct Warm {
-  static constexpr size_t kMax = 128;
+  static constexpr size_t kMax = 480;
   size_t count;
   bool all; // every cold page is writable
   bool restoring;
@@ -72,7 +72,7 @@ struct Warm {
 };
 constexpr size_t kWarmBytes = 2 * kPage;
 static_assert(sizeof(Warm) <= kWarmBytes);
-constexpr size_t kWindowPages = 4;         // that become writable at once
+constexpr size_t kWindowPages = 1;         // that become writable at once
 constexpr size_t kKernelBytes = 4 * kPage; // around the thread's own structure
 
 // The area's head. Copies of the pages follow it.

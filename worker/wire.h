@@ -36,7 +36,7 @@
 
 #include "engine/status.h"
 
-#define WIRE_PROTOCOL_VERSION 2
+#define WIRE_PROTOCOL_VERSION 3
 #define WIRE_HEADER_SIZE 12
 #define WIRE_CALL_NAME_MAX 64u
 #define WIRE_CALL_ARGS_MAX (64u << 10)
