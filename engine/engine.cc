@@ -398,6 +398,7 @@ struct Prepared {
   std::vector<std::string> functions;
   IsolateRandom random;
   bool used = false;             // since the checkpoint
+  bool may_rewind = false;       // as engine_rewind_refusal() has found
   const char *refusal = nullptr; // why the process cannot be rewound after what ran since the checkpoint
 };
 
@@ -438,6 +439,7 @@ void RunInPrepared(const engine_job &job, const runtime_config &config, const en
 
 void RunJob(const engine_job &job, const runtime_config &config, const engine_host &host,
             execution_result *out) {
+  if (prepared != nullptr) prepared->may_rewind = false;
   if (IsFor(job, config))
     RunInPrepared(job, config, host, out);
   else
@@ -633,11 +635,14 @@ int engine_checkpoint(const struct engine_rewind_options *options) {
 
 const char *engine_rewind_refusal(void) {
   if (prepared == nullptr) return "there is no checkpoint";
-  return prepared->refusal != nullptr ? prepared->refusal : CheckpointRefusal(ChangesNow());
+  const char *refusal = prepared->refusal != nullptr ? prepared->refusal : CheckpointRefusal(ChangesNow());
+  prepared->may_rewind = refusal == nullptr;
+  return refusal;
 }
 
 int engine_rewind(volatile void *keep, size_t keep_len) {
-  if (engine_rewind_refusal() != nullptr) return -EPERM;
+  bool asked = prepared != nullptr && prepared->may_rewind;
+  if (!asked && engine_rewind_refusal() != nullptr) return -EPERM;
   return CheckpointRestore(ChangesNow(), keep, keep_len);
 }
 

@@ -46,12 +46,8 @@ struct Mapping {
 // Sealed: not writable at the checkpoint, so to be looked at only when its permission has changed.
 struct Run { // of pages; in the order of addresses
   uintptr_t start, end;
-  const uint8_t *saved;
+  const uint8_t *saved; // null: a gap, which reads as it did once its pages are dropped
   bool executable, cold, sealed;
-};
-struct Gap {
-  uintptr_t start, end;
-  bool executable, cold, sealed; // never cold
 };
 
 // As /proc/self/statm counts.
@@ -64,15 +60,18 @@ struct PageCounts {
 
 // What is written while jobs run; behind the copies.
 struct Warm {
-  static constexpr size_t kMax = 480;
+  static constexpr size_t kMax = 500;
   size_t count;
   bool all; // every cold page is writable
   bool restoring;
-  MemoryRange pages[kMax];
+  struct Range {
+    uintptr_t start, end;
+    const Run *run;
+  } ranges[kMax];
 };
-constexpr size_t kWarmBytes = 2 * kPage;
+constexpr size_t kWarmBytes = 3 * kPage;
 static_assert(sizeof(Warm) <= kWarmBytes);
-constexpr size_t kWindowPages = 1;         // that become writable at once
+constexpr size_t kGapWindowPages = 16, kMaxGapWindowPages = 4096; // of a gap, that become writable at once
 constexpr size_t kKernelBytes = 4 * kPage; // around the thread's own structure
 
 // The area's head. Copies of the pages follow it.
@@ -85,7 +84,7 @@ struct Table {
   size_t arena_offset, mapped_chunks, mapped_chunk_bytes; // of malloc
   Mapping mappings[kMaxMappings];
   Run runs[kMaxRuns];
-  Gap gaps[kMaxRuns];
+  Run gaps[kMaxRuns];
   uintptr_t learnt[kMaxLearnt]; // pages
   uint64_t entries[kPage];      // of pagemap
   char text[4 * kPage];         // of maps
@@ -239,7 +238,7 @@ void FillGaps(Table *table) {
       for (uintptr_t page = table->gaps[i].start; page < table->gaps[i].end; page += kPage)
         Touch(page);
   for (size_t i = 0; i < table->learnt_count; i++) {
-    auto inside = [&](const Gap &gap) {
+    auto inside = [&](const Run &gap) {
       return !gap.sealed && table->learnt[i] >= gap.start && table->learnt[i] < gap.end;
     };
     if (std::any_of(table->gaps, table->gaps + table->gap_count, inside)) Touch(table->learnt[i]);
@@ -281,59 +280,96 @@ bool Overlaps(const MemoryRange &a, const MemoryRange &b) {
 extern "C" char __data_start, _end; // of this program
 
 // Cuts the runs where the kernel may write, and says which of the others are cold. False: there are too many.
+bool FindColdOf(Run *runs, size_t *count, const MemoryRange *hot, size_t hot_count) {
+  for (size_t range = 0; range < hot_count; range++) {
+    for (size_t i = 0; i < *count; i++) {
+      for (uintptr_t cut : {hot[range].start, hot[range].end}) {
+        Run &run = runs[i];
+        if (cut <= run.start || cut >= run.end) continue;
+        if (*count == kMaxRuns) return false;
+        memmove(&run + 1, &run, (*count - i) * sizeof(Run));
+        ++*count;
+        run.end = runs[i + 1].start = cut;
+      }
+    }
+  }
+  for (size_t i = 0; i < *count; i++)
+    runs[i].cold = !runs[i].sealed && std::none_of(hot, hot + hot_count, [&](const MemoryRange &range) {
+      return Overlaps({runs[i].start, runs[i].end}, range);
+    });
+  return true;
+}
+
 bool FindCold(Table *table) {
   stack_t stack = {};
   sigaltstack(nullptr, &stack);
   uintptr_t self = reinterpret_cast<uintptr_t>(pthread_self()),
             handler = reinterpret_cast<uintptr_t>(stack.ss_sp);
-  const MemoryRange hot[] = {
+  MemoryRange hot[] = {
+      // Its buffers, which a small job does not touch, are gaps; the kernel writes to none of them.
       {reinterpret_cast<uintptr_t>(&__data_start), reinterpret_cast<uintptr_t>(&_end)},
       {self - kKernelBytes, self + kKernelBytes},
       {handler, handler + stack.ss_size},
   };
-  for (const MemoryRange &range : hot) {
-    const MemoryRange pages = {range.start & ~(kPage - 1), (range.end + kPage - 1) & ~(kPage - 1)};
-    for (size_t i = 0; i < table->run_count; i++) {
-      for (uintptr_t cut : {pages.start, pages.end}) {
-        Run &run = table->runs[i];
-        if (cut <= run.start || cut >= run.end) continue;
-        if (table->run_count == kMaxRuns) return false;
-        memmove(&run + 1, &run, (table->run_count - i) * sizeof(Run));
-        table->run_count++;
-        run.end = table->runs[i + 1].start = cut;
-      }
-    }
-  }
-  for (size_t i = 0; i < table->run_count; i++) {
-    Run &run = table->runs[i];
-    run.cold = !run.executable && !run.sealed && std::none_of(std::begin(hot), std::end(hot), [&](const MemoryRange &range) {
-      return Overlaps({run.start, run.end}, range);
-    });
-  }
+  for (MemoryRange &range : hot)
+    range = {range.start & ~(kPage - 1), (range.end + kPage - 1) & ~(kPage - 1)};
+  return FindColdOf(table->runs, &table->run_count, hot, std::size(hot)) &&
+         FindColdOf(table->gaps, &table->gap_count, hot + 1, std::size(hot) - 1);
+}
+
+// Calls visit(run) for each cold run and gap until one gives false.
+template <typename Visit> bool VisitCold(const Table *table, Visit visit) {
+  for (size_t i = 0; i < table->run_count; i++)
+    if (table->runs[i].cold && !visit(table->runs[i])) return false;
+  for (size_t i = 0; i < table->gap_count; i++)
+    if (table->gaps[i].cold && !visit(table->gaps[i])) return false;
   return true;
 }
 
 size_t ColdPages(const Table *table) {
   size_t bytes = 0;
-  for (size_t i = 0; i < table->run_count; i++)
-    if (table->runs[i].cold) bytes += table->runs[i].end - table->runs[i].start;
+  VisitCold(table, [&](const Run &run) {
+    bytes += run.end - run.start;
+    return true;
+  });
   return bytes / kPage;
 }
 
+bool Protect(const Run &run, uintptr_t start, uintptr_t end, int protection) {
+  return mprotect(reinterpret_cast<void *>(start), end - start,
+                  protection | (run.executable ? PROT_EXEC : 0)) == 0;
+}
+
 bool ProtectCold(const Table *table, int protection) {
-  bool ok = true;
-  for (size_t i = 0; i < table->run_count; i++) {
-    const Run &run = table->runs[i];
-    if (run.cold) ok &= mprotect(reinterpret_cast<void *>(run.start), run.end - run.start, protection) == 0;
-  }
-  return ok;
+  return VisitCold(table, [&](const Run &run) { return Protect(run, run.start, run.end, protection); });
+}
+
+const Run *FindIn(const Run *runs, size_t count, uintptr_t page) {
+  const Run *at =
+      std::upper_bound(runs, runs + count, page, [](uintptr_t p, const Run &run) { return p < run.end; });
+  return at != runs + count && page >= at->start ? at : nullptr;
 }
 
 const Run *FindRun(const Table *table, uintptr_t page) {
-  const Run *end = table->runs + table->run_count;
-  const Run *at =
-      std::upper_bound(table->runs, end, page, [](uintptr_t p, const Run &run) { return p < run.end; });
-  return at != end && page >= at->start ? at : nullptr;
+  const Run *run = FindIn(table->runs, table->run_count, page);
+  return run != nullptr ? run : FindIn(table->gaps, table->gap_count, page);
+}
+
+// Where the range ends that becomes writable with this page. A gap that is filled from its start on, as malloc's and
+// V8's are, gets twice as much each time.
+uintptr_t WindowEnd(const Warm *warm, const Run &run, uintptr_t page, Warm::Range **before) {
+  size_t pages = run.saved != nullptr ? 1 : kGapWindowPages;
+  *before = nullptr;
+  for (size_t i = 0; run.saved == nullptr && i < warm->count; i++) {
+    const Warm::Range &range = warm->ranges[i];
+    if (range.run != &run || range.end != page) continue;
+    *before = const_cast<Warm::Range *>(&range);
+    pages = std::max(pages, std::min((range.end - range.start) / kPage, kMaxGapWindowPages));
+  }
+  uintptr_t end = std::min<uintptr_t>(page + pages * kPage, run.end);
+  for (size_t i = 0; i < warm->count; i++) // each page stands in the list once
+    if (warm->ranges[i].start > page) end = std::min(end, warm->ranges[i].start);
+  return end;
 }
 
 // Makes a cold page writable. False: it is none. Async-signal-safe.
@@ -341,13 +377,16 @@ bool WarmUp(uintptr_t page) {
   const Table *table = GetTable();
   Warm *warm = GetWarm();
   const Run *run = FindRun(table, page);
+  Warm::Range *before;
   if (run == nullptr || !run->cold || warm->all) return false;
-  if (warm->count == Warm::kMax) return warm->all = ProtectCold(table, PROT_READ | PROT_WRITE);
-  uintptr_t end = std::min<uintptr_t>(page + kWindowPages * kPage, run->end);
-  for (size_t i = 0; i < warm->count; i++) // each page stands in the list once
-    if (warm->pages[i].start > page) end = std::min(end, warm->pages[i].start);
-  if (mprotect(reinterpret_cast<void *>(page), end - page, PROT_READ | PROT_WRITE) < 0) return false;
-  warm->pages[warm->count++] = {page, end};
+  uintptr_t end = WindowEnd(warm, *run, page, &before);
+  if (before == nullptr && warm->count == Warm::kMax)
+    return warm->all = ProtectCold(table, PROT_READ | PROT_WRITE);
+  if (!Protect(*run, page, end, PROT_READ | PROT_WRITE)) return false;
+  if (before != nullptr)
+    before->end = end;
+  else
+    warm->ranges[warm->count++] = {page, end, run};
   return true;
 }
 
@@ -445,7 +484,9 @@ bool VisitMappings(const Table *table, const MemoryRange &range, Visit visit) {
   return true;
 }
 
-void RestoreRange(const Run &run, uintptr_t start, uintptr_t end) {
+// Its content is again as it was; it is writable.
+bool RestoreRange(const Run &run, uintptr_t start, uintptr_t end) {
+  if (run.saved == nullptr) return madvise(reinterpret_cast<void *>(start), end - start, MADV_DONTNEED) == 0;
   const uint8_t *saved = run.saved + (start - run.start);
   for (uintptr_t page = start; page < end; page += kPage, saved += kPage) {
     void *live = reinterpret_cast<void *>(page);
@@ -453,48 +494,72 @@ void RestoreRange(const Run &run, uintptr_t start, uintptr_t end) {
     memcpy(live, saved, kPage);
     if (run.executable) __builtin___clear_cache(static_cast<char *>(live), static_cast<char *>(live) + kPage);
   }
-}
-
-bool Drop(uintptr_t start, uintptr_t end) {
-  return madvise(reinterpret_cast<void *>(start), end - start, MADV_DONTNEED) == 0;
-}
-
-// What was not writable, and may have been for a while.
-bool RestoreSealed(const Table *table, uintptr_t start, uintptr_t end) {
-  if (mprotect(reinterpret_cast<void *>(start), end - start, PROT_READ | PROT_WRITE) < 0) return false;
-  for (size_t i = 0; i < table->run_count; i++) {
-    const Run &run = table->runs[i];
-    if (Overlaps({start, end}, {run.start, run.end}))
-      RestoreRange(run, std::max(start, run.start), std::min(end, run.end));
-  }
-  for (size_t i = 0; i < table->gap_count; i++) {
-    const Gap &gap = table->gaps[i];
-    if (Overlaps({start, end}, {gap.start, gap.end}) &&
-        !Drop(std::max(start, gap.start), std::min(end, gap.end)))
-      return false;
-  }
   return true;
 }
 
-// What is writable is compared or dropped with the rest.
-bool RestoreProtection(const Table *table, uintptr_t start, uintptr_t end, const Mapping &mapping) {
-  bool writable = mapping.protection & PROT_WRITE;
-  if (!writable && mapping.saved && !RestoreSealed(table, start, end)) return false;
-  if (!mapping.saved && !Drop(start, end)) return false; // it was inaccessible, and had no content
-  return mprotect(reinterpret_cast<void *>(start), end - start, mapping.protection) == 0;
+// Restores what lies in the range and is chosen.
+template <typename Choose>
+bool RestoreWithin(const Run *runs, size_t count, const MemoryRange &range, Choose choose) {
+  for (size_t i = 0; i < count; i++)
+    if (choose(runs[i]) && Overlaps(range, {runs[i].start, runs[i].end}) &&
+        !RestoreRange(runs[i], std::max(range.start, runs[i].start), std::min(range.end, runs[i].end)))
+      return false;
+  return true;
 }
 
-// False: the cold pages could not be protected again.
-bool RestoreRuns(const Table *table) {
+// What was not writable, and may have been for a while.
+bool RestoreSealed(const Table *table, const MemoryRange &range) {
+  auto sealed = [](const Run &run) { return run.sealed; };
+  return mprotect(reinterpret_cast<void *>(range.start), range.end - range.start, PROT_READ | PROT_WRITE) == 0 &&
+         RestoreWithin(table->runs, table->run_count, range, sealed) &&
+         RestoreWithin(table->gaps, table->gap_count, range, sealed);
+}
+
+bool RestoreProtection(const Table *table, uintptr_t start, uintptr_t end, const Mapping &mapping) {
+  void *pages = reinterpret_cast<void *>(start);
+  bool writable = mapping.protection & PROT_WRITE;
+  if (!writable && mapping.saved && !RestoreSealed(table, {start, end})) return false;
+  // What was inaccessible had no content.
+  if (!mapping.saved && madvise(pages, end - start, MADV_DONTNEED) < 0) return false;
+  return mprotect(pages, end - start, mapping.protection) == 0;
+}
+
+// A range that became writable without a fault: its cold pages may have been written, and are cold again.
+bool RestoreUnnoticed(const Table *table, const MemoryRange &changed) {
   Warm *warm = GetWarm();
-  for (size_t i = 0; i < table->run_count; i++)
-    if (!table->runs[i].sealed && (!table->runs[i].cold || warm->all))
-      RestoreRange(table->runs[i], table->runs[i].start, table->runs[i].end);
+  for (size_t i = 0; i < warm->count;) {
+    const Warm::Range range = warm->ranges[i];
+    if (!Overlaps(changed, {range.start, range.end})) {
+      i++;
+      continue;
+    }
+    if (!RestoreRange(*range.run, range.start, range.end) ||
+        !Protect(*range.run, range.start, range.end, PROT_READ))
+      return false;
+    warm->ranges[i] = warm->ranges[--warm->count];
+  }
+  return VisitCold(table, [&](const Run &run) {
+    if (!Overlaps(changed, {run.start, run.end})) return true;
+    uintptr_t start = std::max(changed.start, run.start), end = std::min(changed.end, run.end);
+    return Protect(run, start, end, PROT_READ | PROT_WRITE) && RestoreRange(run, start, end) &&
+           Protect(run, start, end, PROT_READ);
+  });
+}
+
+// False: the kernel refused something.
+bool RestoreRuns(const Table *table) {
+  const MemoryRange everywhere = {0, UINTPTR_MAX};
+  Warm *warm = GetWarm();
+  auto hot = [](const Run &run) { return !run.sealed && !run.cold; };
+  if (!RestoreWithin(table->runs, table->run_count, everywhere, hot) ||
+      !RestoreWithin(table->gaps, table->gap_count, everywhere, hot))
+    return false;
   if (!warm->all) {
     for (size_t i = 0; i < warm->count; i++)
-      RestoreRange(*FindRun(table, warm->pages[i].start), warm->pages[i].start, warm->pages[i].end);
+      if (!RestoreRange(*warm->ranges[i].run, warm->ranges[i].start, warm->ranges[i].end)) return false;
     return true;
   }
+  if (!VisitCold(table, [](const Run &run) { return RestoreRange(run, run.start, run.end); })) return false;
   warm->count = 0;
   warm->all = false;
   return ProtectCold(table, PROT_READ);
@@ -506,21 +571,15 @@ int RestoreMappings(const Table *table, const MemoryChanges &changes) {
                changes.mapped[i].end - changes.mapped[i].start) < 0)
       return -errno;
   for (size_t i = 0; i < changes.protection_count; i++) {
-    if (!VisitMappings(table, changes.protections[i], [&](uintptr_t start, uintptr_t end, const Mapping &mapping) {
+    const MemoryRange &range = changes.protections[i];
+    if (!VisitMappings(table, range, [&](uintptr_t start, uintptr_t end, const Mapping &mapping) {
           return RestoreProtection(table, start, end, mapping);
         }))
       return -EFAULT;
-    // Cold pages in there may have been written without a fault.
-    for (size_t run = 0; run < table->run_count && !GetWarm()->all; run++)
-      if (table->runs[run].cold &&
-          Overlaps(changes.protections[i], {table->runs[run].start, table->runs[run].end}) &&
-          !(GetWarm()->all = ProtectCold(table, PROT_READ | PROT_WRITE)))
-        return -ENOMEM;
+    if (!GetWarm()->all && !RestoreUnnoticed(table, range)) return -ENOMEM;
   }
   // The lists above may be in what goes now.
   if (HeapEnd() != table->heap_end && brk(reinterpret_cast<void *>(table->heap_end)) < 0) return -errno;
-  for (size_t i = 0; i < table->gap_count; i++)
-    if (!table->gaps[i].sealed && !Drop(table->gaps[i].start, table->gaps[i].end)) return -errno;
   return 0;
 }
 
@@ -530,7 +589,7 @@ bool IsAsBefore(const Table *table) {
   PageCounts now, then = table->counts;
   then.writable -= table->cold_pages;
   for (size_t i = 0; i < warm->count; i++)
-    then.writable += (warm->pages[i].end - warm->pages[i].start) / kPage;
+    then.writable += (warm->ranges[i].end - warm->ranges[i].start) / kPage;
   return ReadCounts(table->statm, &now) && now == then;
 }
 
