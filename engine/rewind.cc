@@ -72,12 +72,12 @@ struct Warm {
 constexpr size_t kWarmBytes = 3 * kPage;
 static_assert(sizeof(Warm) <= kWarmBytes);
 constexpr size_t kGapWindowPages = 16, kMaxGapWindowPages = 4096; // of a gap, that become writable at once
-constexpr size_t kKernelBytes = 4 * kPage; // around the thread's own structure
+constexpr size_t kKernelBytes = 4 * kPage;                        // around the thread's own structure
 
 // The area's head. Copies of the pages follow it.
 struct Table {
   size_t mapping_count, run_count, gap_count, learnt_count, saved_bytes;
-  int statm;     // the descriptor
+  int statm;         // the descriptor
   PageCounts counts; // with all cold pages writable
   size_t cold_pages;
   uintptr_t heap_end;
@@ -318,7 +318,8 @@ bool FindCold(Table *table) {
 }
 
 // Calls visit(run) for each cold run and gap until one gives false.
-template <typename Visit> bool VisitCold(const Table *table, Visit visit) {
+template <typename Visit>
+bool VisitCold(const Table *table, Visit visit) {
   for (size_t i = 0; i < table->run_count; i++)
     if (table->runs[i].cold && !visit(table->runs[i])) return false;
   for (size_t i = 0; i < table->gap_count; i++)
@@ -510,7 +511,8 @@ bool RestoreWithin(const Run *runs, size_t count, const MemoryRange &range, Choo
 // What was not writable, and may have been for a while.
 bool RestoreSealed(const Table *table, const MemoryRange &range) {
   auto sealed = [](const Run &run) { return run.sealed; };
-  return mprotect(reinterpret_cast<void *>(range.start), range.end - range.start, PROT_READ | PROT_WRITE) == 0 &&
+  return mprotect(reinterpret_cast<void *>(range.start), range.end - range.start, PROT_READ | PROT_WRITE) ==
+             0 &&
          RestoreWithin(table->runs, table->run_count, range, sealed) &&
          RestoreWithin(table->gaps, table->gap_count, range, sealed);
 }

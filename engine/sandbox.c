@@ -189,7 +189,8 @@ static int filter_add(scmp_filter_ctx filter, uint32_t action, const struct sand
   bool absent = call->number == SCMP_SYS(pread64) && options->statm_fd < 0;
 
   /* A number below zero is a system call which this architecture does not have (poll on aarch64). */
-  return call->number < 0 || absent ? 0 : seccomp_rule_add_array(filter, action, call->number, count, conditions);
+  return call->number < 0 || absent ? 0
+                                    : seccomp_rule_add_array(filter, action, call->number, count, conditions);
 }
 
 static int filter_load(const struct sandbox_options *options) {

@@ -477,8 +477,7 @@ START_TEST(a_deep_stack_is_rewound) {
 END_TEST
 
 START_TEST(shared_memory_prevents_a_checkpoint_and_jobs_run_without) {
-  struct engine_rewind_options options = {.max_heap_size_bytes =
-                                              runtime_config_default().max_heap_size_bytes,
+  struct engine_rewind_options options = {.max_heap_size_bytes = runtime_config_default().max_heap_size_bytes,
                                           .statm_fd = STATM_FD};
   struct outcome found;
 
@@ -548,7 +547,10 @@ int main(void) {
   SRunner *runner;
   int failed;
 
-  if (engine_rewind_init() == -ENOTSUP) return 77;
+  if (engine_rewind_init() == -ENOTSUP) {
+    fprintf(stderr, "skipped: sanitizers keep a shadow of the memory, which cannot be put back\n");
+    return 77;
+  }
   tcase_set_timeout(tests, 600);
   tcase_add_test(tests, nothing_of_a_job_is_left_for_the_next);
   tcase_add_test(tests, thousands_of_runs_in_any_order_give_what_new_isolates_give);

@@ -913,7 +913,8 @@ static void executor_obituary(struct executor *e) {
              said[0] != '\0' ? said : "the executor ended before it was ready and said nothing", how);
   if (end == OUTCOME_END_REWIND)
     snprintf(e->death.message, sizeof(e->death.message),
-             "it could not be put back as new after a job; that job's result stands, and the next goes to another one");
+             "it could not be put back as new after a job; that job's result stands, and the next goes to "
+             "another one");
   log_event((enum log_level)outcome_end_log_level(end), "executor_death", LOG_INT("pid", e->child.pid),
             LOG_TEXT("kind", outcome_end_name(end)), LOG_TEXT("end", how), LOG_TEXT("why", e->death.message),
             LOG_TEXT("job", e->job != NULL && !has_not_begun(e) ? e->job->id : ""), LOG_INT("jobs", e->jobs),

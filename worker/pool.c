@@ -336,8 +336,7 @@ static bool member_returned(void *ctx, struct job *job) {
   if (member->returns == RETURNS_MAX || pool->shut) return false;
   waiter = calloc(1, sizeof(*waiter));
   if (waiter == NULL) return false;
-  *waiter =
-      (struct waiter){.job = job, .since_ns = member->queued_since_ns, .returns = member->returns + 1};
+  *waiter = (struct waiter){.job = job, .since_ns = member->queued_since_ns, .returns = member->returns + 1};
   TAILQ_INSERT_HEAD(&pool->waiting, waiter, entry);
   pool->waiting_count++;
   pool->running--;

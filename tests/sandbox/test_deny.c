@@ -69,7 +69,7 @@ struct executor {
   struct spawn_child child;
   uint32_t jobs;
   char sandbox[300]; /* from HELLO, once it was read */
-  bool retired; /* its last RESULT asked for another process: an attempt that worked cannot be rewound */
+  bool retired;      /* its last RESULT asked for another process: an attempt that worked cannot be rewound */
   struct wire_header header;
   uint8_t *payload;
 };

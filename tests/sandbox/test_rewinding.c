@@ -107,8 +107,8 @@ static struct wire_result await_result(uint32_t number) {
 
 static void expect(const struct wire_result *result, const char *text, bool retire) {
   ck_assert_int_eq(result->status, ISOQ_STATUS_OK);
-  ck_assert_msg(result->result.len == strlen(text) && memcmp(result->result.data, text, strlen(text)) == 0, "%.*s",
-                (int)result->result.len, result->result.data);
+  ck_assert_msg(result->result.len == strlen(text) && memcmp(result->result.data, text, strlen(text)) == 0,
+                "%.*s", (int)result->result.len, result->result.data);
   ck_assert_int_eq(result->retire, retire);
 }
 
