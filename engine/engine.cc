@@ -6,8 +6,10 @@
 #include "engine/engine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cstdarg>
 #include <cstdio>
@@ -37,6 +39,7 @@ enum {
   kDisposed
 } platform_state = kNotStarted;
 int platform_error;
+bool rewinding;          // engine_rewind_init() was called
 bool abandoned_isolates; // then V8 cannot be disposed of either
 
 // All settings of V8 in one place; they are fixed once V8 runs.
@@ -44,6 +47,9 @@ void SetFlags() {
   v8::V8::SetFlagsFromString("--single-threaded");
 #if V8_MAJOR_VERSION >= 12
   v8::V8::SetFlagsFromString("--no-memory-protection-keys"); // no pkey system calls in the sandbox
+  // The hash seed is the one in V8's library otherwise, for everybody. It takes 5 ms for each isolate, so only where
+  // there are few of them.
+  if (rewinding) v8::V8::SetFlagsFromString("--rehash-snapshot");
 #elif V8_MAJOR_VERSION == 11
   v8::V8::SetFlagsFromString("--no-wasm-lazy-compilation"); // crashes there without helper threads
 #endif
@@ -392,6 +398,7 @@ struct Prepared {
   std::vector<std::string> functions;
   IsolateRandom random;
   bool used = false;             // since the checkpoint
+  bool may_rewind = false;       // as engine_rewind_refusal() has found
   const char *refusal = nullptr; // why the process cannot be rewound after what ran since the checkpoint
 };
 
@@ -432,6 +439,7 @@ void RunInPrepared(const engine_job &job, const runtime_config &config, const en
 
 void RunJob(const engine_job &job, const runtime_config &config, const engine_host &host,
             execution_result *out) {
+  if (prepared != nullptr) prepared->may_rewind = false;
   if (IsFor(job, config))
     RunInPrepared(job, config, host, out);
   else
@@ -455,6 +463,7 @@ bool MakePrepared(const engine_rewind_options &options) {
   runtime_config config = runtime_config_default();
   config.max_heap_size_bytes = std::max(options.max_heap_size_bytes, kMinHeapBytes);
   auto made = std::make_unique<Prepared>(config.max_heap_size_bytes);
+  platform->pages().Stock();
   made->functions.assign(options.functions, options.functions + options.function_count);
   IsolateRandom::StartMarking();
   made->isolate = NewIsolate(config.max_heap_size_bytes, &made->allocator);
@@ -477,18 +486,44 @@ MemoryChanges ChangesNow() {
   return platform->pages().Changes();
 }
 
+// V8's table of WebAssembly functions belongs to the process, begins with the first one and grows by itself, without
+// the page allocator. It is to be in the checkpoint; what it grows by later is noticed (rewind.hh).
+int BeginProcessTables() {
+  static const char sample[] =
+      "typeof WebAssembly !== 'object' || new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array("
+      "[0,97,115,109,1,0,0,0,1,7,1,96,2,127,127,1,127,3,2,1,0,7,7,1,3,97,100,100,0,0,10,9,1,7,0,32,0,32,1,"
+      "106,11]))).exports.add(1, 2) === 3";
+  runtime_config config = runtime_config_default();
+  execution_result out;
+  int error = engine_execute(sample, sizeof(sample) - 1, &config, &out);
+  if (error != 0) return error;
+  if (!out.success || out.result == nullptr || strcmp(out.result, "true") != 0) error = -EIO;
+  execution_result_free(&out);
+  return error;
+}
+
+// A descriptor of the number that the caller has chosen.
+int OpenStatm(int wanted) {
+  int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  if (fd == wanted) return 0;
+  int error = dup3(fd, wanted, O_CLOEXEC) < 0 ? -errno : 0;
+  close(fd);
+  return error;
+}
+
 // A first checkpoint, to find V8's random numbers and to learn which pages small jobs use; then the one that stays.
-int TakeCheckpoint() {
+int TakeCheckpoint(int statm) {
   static const char sample[] =
       "const o = {a: [1, 2, 3].map(x => x * 2)}; globalThis.left = 1; JSON.stringify(o)";
-  int error = CheckpointTake();
+  int error = CheckpointTake(statm);
   if (error != 0) return error;
   {
     v8::Isolate::Scope entered(prepared->isolate);
     if (!prepared->random.Find(prepared->isolate)) return -ENOTSUP;
   }
   platform->pages().Arm();
-  error = CheckpointTake();
+  error = CheckpointTake(statm);
   if (error != 0) return error;
   runtime_config config = runtime_config_default();
   config.max_heap_size_bytes = prepared->heap_bytes;
@@ -497,9 +532,9 @@ int TakeCheckpoint() {
   if (error != 0) return error;
   if (!out.success || CheckpointRefusal(ChangesNow()) != nullptr) return -ENOTSUP;
   error = CheckpointLearn();
-  if (error == 0) error = CheckpointRestore(ChangesNow(), nullptr, 0);
-  if (error != 0) abort();
-  return CheckpointTake();
+  if (error != 0) return error;
+  if (CheckpointRestore(ChangesNow(), nullptr, 0) != 0) return -ENOTRECOVERABLE;
+  return CheckpointTake(statm);
 }
 
 // ---- engine_execute()'s own host
@@ -578,13 +613,19 @@ struct runtime_config runtime_config_default(void) {
 }
 
 int engine_rewind_init(void) {
-  return RewindPrepareMalloc();
+  int error = RewindPrepareMalloc();
+  rewinding = error == 0;
+  return error;
 }
 
 int engine_checkpoint(const struct engine_rewind_options *options) {
   if (options == nullptr || prepared != nullptr || !engine_is_initialized()) return -EINVAL;
-  int error = MakePrepared(*options) ? TakeCheckpoint() : -EIO;
+  int error = OpenStatm(options->statm_fd);
+  if (error != 0) return error;
+  error = BeginProcessTables();
+  if (error == 0) error = MakePrepared(*options) ? TakeCheckpoint(options->statm_fd) : -EIO;
   if (error == 0) return 0;
+  close(options->statm_fd);
   CheckpointDrop();
   platform->pages().Disarm();
   prepared = nullptr; // left as it is: whatever it lacks may be what its end would need
@@ -594,12 +635,19 @@ int engine_checkpoint(const struct engine_rewind_options *options) {
 
 const char *engine_rewind_refusal(void) {
   if (prepared == nullptr) return "there is no checkpoint";
-  return prepared->refusal != nullptr ? prepared->refusal : CheckpointRefusal(ChangesNow());
+  const char *refusal = prepared->refusal != nullptr ? prepared->refusal : CheckpointRefusal(ChangesNow());
+  prepared->may_rewind = refusal == nullptr;
+  return refusal;
 }
 
 int engine_rewind(volatile void *keep, size_t keep_len) {
-  if (engine_rewind_refusal() != nullptr) return -EPERM;
+  bool asked = prepared != nullptr && prepared->may_rewind;
+  if (!asked && engine_rewind_refusal() != nullptr) return -EPERM;
   return CheckpointRestore(ChangesNow(), keep, keep_len);
+}
+
+bool engine_is_rewinding(void) {
+  return CheckpointRestoring();
 }
 
 void engine_rewind_touch(void *data, size_t len) {

@@ -46,6 +46,7 @@ struct engine_rewind_options {
   const char *const
       *functions; /* the names of all host functions that a job may bring, in the order of its own */
   size_t function_count;
+  int statm_fd; /* a free descriptor's number: /proc/self/statm is kept open as that, to be read at each rewind */
 };
 
 /*
@@ -57,7 +58,8 @@ int engine_rewind_init(void);
 /*
  * Makes the isolate and takes the checkpoint: of all that this process knows now. After everything was loaded that
  * jobs need, and while /proc can be read; what comes later, a lock-down for instance, is forgotten by the first
- * engine_rewind(). Returns 0, or a negative errno; engine_run() makes a new isolate for each job then, as without.
+ * engine_rewind(). Returns 0, or a negative errno; engine_run() makes a new isolate for each job then, as without. But
+ * -ENOTRECOVERABLE: the first rewind failed midway, and the process must _exit() at once.
  */
 int engine_checkpoint(const struct engine_rewind_options *options);
 
@@ -74,6 +76,9 @@ const char *engine_rewind_refusal(void);
  * the process must _exit() at once.
  */
 int engine_rewind(volatile void *keep, size_t keep_len);
+
+/* Async-signal-safe. In a handler of a fault: whether engine_rewind() made it, after which the process must _exit(). */
+bool engine_is_rewinding(void);
 
 /* Before the kernel writes to a buffer that is not on the stack (read()): memory of the checkpoint may be read-only. */
 void engine_rewind_touch(void *data, size_t len);

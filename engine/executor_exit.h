@@ -15,7 +15,7 @@ enum executor_exit {
   EXECUTOR_EXIT_SANDBOX = 73,  /* the lock-down failed, and --unlocked was not given */
   EXECUTOR_EXIT_BROKER_GONE = 74, /* the socket broke, or closed in the middle of a job or a frame */
   EXECUTOR_EXIT_ENGINE = 75,      /* V8 did not start, or failed its warm-up job */
-  EXECUTOR_EXIT_REWIND = 76,      /* it could not be rewound, and must not run another job */
+  EXECUTOR_EXIT_REWIND = 76,      /* it could not be rewound after the last RESULT; no job has begun since */
 };
 
 #endif

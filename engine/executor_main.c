@@ -57,6 +57,7 @@
 #endif
 
 #define BROKER_FD 3
+#define STATM_FD 4 /* with --rewind */
 #define BATCH_BYTES (16u << 10)
 #define BATCH_MS 10
 #define ERROR_NAME_MAX 1024u
@@ -426,6 +427,7 @@ static void on_fatal(int signal) {
   size_t len = 0;
   const char *words = console.job != 0 ? find_last_words(&len) : NULL;
 
+  if (engine_is_rewinding()) _exit(EXECUTOR_EXIT_REWIND); /* its job has its result; no other has begun */
   if (words == NULL) {
     console_flush_from_handler();
   } else if (strstr(words, "invalid size error") != NULL) { /* a string or an array of more than 512 MB */
@@ -722,20 +724,23 @@ static bool prepare_rewinding(size_t max_heap_bytes) {
   const struct engine_rewind_options options = {.max_heap_size_bytes = max_heap_bytes,
                                                 .functions = function_names,
                                                 .function_count =
-                                                    sizeof(function_names) / sizeof(function_names[0])};
-  int r;
+                                                    sizeof(function_names) / sizeof(function_names[0]),
+                                                .statm_fd = STATM_FD};
+  int r = engine_checkpoint(&options);
 
-  r = engine_checkpoint(&options);
+  if (r == -ENOTRECOVERABLE) _exit(EXECUTOR_EXIT_REWIND);
   if (r < 0) fprintf(terminal, "isoq-executor: no rewinding, a new isolate for each job: %s\n", strerror(-r));
   return r == 0;
 }
 
-static int lock_down(bool unlocked, struct sandbox_report *report) {
-  const struct sandbox_options options = {.highest_fd = BROKER_FD, .lenient = SANITIZED};
+static int lock_down(bool unlocked, bool rewinding, struct sandbox_report *report) {
+  const struct sandbox_options options = {.highest_fd = rewinding ? STATM_FD : BROKER_FD,
+                                          .statm_fd = rewinding ? STATM_FD : -1,
+                                          .lenient = SANITIZED};
   char error[256];
 
-  /* Whatever the engine left open: nothing of it is needed. */
-  closefrom(BROKER_FD + 1);
+  /* Whatever else the engine left open: nothing of it is needed. */
+  closefrom(options.highest_fd + 1);
 #ifdef ISOQ_SANITIZE
   __sanitizer_sandbox_on_notify(NULL);
 #endif
@@ -815,8 +820,9 @@ int main(int argc, char **argv) {
    * calls. */
   if (!unlocked && !SANITIZED) catch_last_words(); /* the checkpoint holds what is in force later */
   rewinding = rewinding && prepare_rewinding(rewind_mb << 20);
-  if (lock_down(unlocked, &report) < 0) _exit(EXECUTOR_EXIT_SANDBOX);
+  if (lock_down(unlocked, rewinding, &report) < 0) _exit(EXECUTOR_EXIT_SANDBOX);
   if (rewinding) strncat(report.text, ",rewind", sizeof(report.text) - 1 - strlen(report.text));
+  if (rewinding) rewind_process(); /* whoever says HELLO can do it */
   send_hello(&report);
   if (rewinding) rewind_process(); /* the first job finds what every other one does */
   _exit(serve(rewinding));

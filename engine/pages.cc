@@ -5,7 +5,7 @@
 namespace isoq {
 namespace {
 
-constexpr size_t kHeapPageAlignment = 256u << 10;
+constexpr size_t kHeapPageAlignment = 256u << 10, kHeapPageBytes = 256u << 10;
 
 } // namespace
 
@@ -24,6 +24,14 @@ Pages::Reservations::iterator Pages::Find(const void *address) {
 }
 
 // ---- the notes for rewinding
+
+void Pages::Stock() {
+  while (stock_count_ < kStock) {
+    void *page = system_->AllocatePages(nullptr, kHeapPageBytes, kHeapPageAlignment, kReadWrite);
+    if (page == nullptr) return;
+    stock_[stock_count_++] = page;
+  }
+}
 
 void Pages::Arm() {
   mapped_.clear();
@@ -63,6 +71,9 @@ void *Pages::AllocatePages(void *hint, size_t length, size_t alignment, Permissi
     budget_->Refuse(MemoryBudget::Shortage::kMappings, 0);
     return nullptr;
   }
+  if (armed_ && stock_count_ > 0 && length == kHeapPageBytes && alignment == kHeapPageAlignment &&
+      permission == kReadWrite)
+    return stock_[--stock_count_];
   void *pages = system_->AllocatePages(hint, length, alignment, permission);
   if (armed_ && pages != nullptr) mapped_[reinterpret_cast<uintptr_t>(pages)] = length;
   if (counted && pages != nullptr)

@@ -6,8 +6,10 @@
 // follows from that seed, and when making a symbol changes it; else there is no rewinding. Each job then finds the
 // state that a new isolate with the job's seed would have by now: the same `seed` gives the same numbers in both modes.
 //
-// What stays as it is until the process is replaced is the hash seed, which lies in hashes everywhere in the heap. A
-// script does not see it, but a tenant's earlier job may have measured it.
+// What stays as it is until the process is replaced (executor_max_jobs) is the hash seed, which lies in hashes everywhere
+// in the heap: nothing short of a new isolate changes it. A script does not see it. Who measured it in an earlier job of
+// the same tenant could make keys for a later one that collide, and so slow that one down, within its own limits.
+// (Without rewinding, Debian's V8 13.6 gives every isolate of every process one and the same: engine.cc, SetFlags().)
 #ifndef ISOQ_ENGINE_RANDOM_HH
 #define ISOQ_ENGINE_RANDOM_HH
 

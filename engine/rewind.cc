@@ -16,9 +16,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
@@ -32,38 +35,56 @@ constexpr size_t kMaxMappings = 8192, kMaxRuns = 8192, kMaxLearnt = 4096;
 constexpr size_t kBridgePages = 4; // a call of madvise() costs as much as comparing these
 constexpr size_t kTopPadBytes = 64u << 20;
 constexpr size_t kMaxHeapBytes = 1u << 30; // of malloc's: more means that something is wrong
+constexpr size_t kStackReserveBytes = 4u << 20;
 
 struct Mapping {
   uintptr_t start, end;
   int protection;
+  bool saved;
 };
 
+// Sealed: not writable at the checkpoint, so to be looked at only when its permission has changed.
 struct Run { // of pages; in the order of addresses
   uintptr_t start, end;
-  const uint8_t *saved;
-  bool executable, cold;
+  const uint8_t *saved; // null: a gap, which reads as it did once its pages are dropped
+  bool executable, cold, sealed;
+};
+
+// As /proc/self/statm counts.
+struct PageCounts {
+  size_t mapped, writable; // private ones, and the stack
+  bool operator==(const PageCounts &other) const {
+    return mapped == other.mapped && writable == other.writable;
+  }
 };
 
 // What is written while jobs run; behind the copies.
 struct Warm {
-  static constexpr size_t kMax = 128;
+  static constexpr size_t kMax = 500;
   size_t count;
   bool all; // every cold page is writable
-  MemoryRange pages[kMax];
+  bool restoring;
+  struct Range {
+    uintptr_t start, end;
+    const Run *run;
+  } ranges[kMax];
 };
-constexpr size_t kWarmBytes = 2 * kPage;
+constexpr size_t kWarmBytes = 3 * kPage;
 static_assert(sizeof(Warm) <= kWarmBytes);
-constexpr size_t kWindowPages = 4;         // that become writable at once
-constexpr size_t kKernelBytes = 4 * kPage; // around the thread's own structure
+constexpr size_t kGapWindowPages = 16, kMaxGapWindowPages = 4096; // of a gap, that become writable at once
+constexpr size_t kKernelBytes = 4 * kPage;                        // around the thread's own structure
 
 // The area's head. Copies of the pages follow it.
 struct Table {
   size_t mapping_count, run_count, gap_count, learnt_count, saved_bytes;
+  int statm;         // the descriptor
+  PageCounts counts; // with all cold pages writable
+  size_t cold_pages;
   uintptr_t heap_end;
   size_t arena_offset, mapped_chunks, mapped_chunk_bytes; // of malloc
   Mapping mappings[kMaxMappings];
   Run runs[kMaxRuns];
-  MemoryRange gaps[kMaxRuns];
+  Run gaps[kMaxRuns];
   uintptr_t learnt[kMaxLearnt]; // pages
   uint64_t entries[kPage];      // of pagemap
   char text[4 * kPage];         // of maps
@@ -92,10 +113,16 @@ uintptr_t HeapEnd() {
 
 // ---- reading the kernel's tables
 
-bool AddMapping(Table *table, uintptr_t start, uintptr_t end, int protection) {
+bool AddMapping(Table *table, const Mapping &mapping) {
   if (table->mapping_count == kMaxMappings) return false;
-  table->mappings[table->mapping_count++] = {start, end, protection};
+  table->mappings[table->mapping_count++] = mapping;
   return true;
+}
+
+// "r-xp 00000000 00:00 0": the inode is 0 where there is no file.
+bool IsAnonymous(const char *permissions) {
+  unsigned long inode = 1;
+  return sscanf(permissions, "%*s %*s %*s %lu", &inode) == 1 && inode == 0;
 }
 
 bool Contains(const char *line, const char *word) {
@@ -117,7 +144,9 @@ int ReadMapping(Table *table, char *line) {
     return 0;
   if (start < own + kAreaBytes && end > own) return start >= own && end <= own + kAreaBytes ? 0 : -EPROTO;
   if (at[3] != 'p') return protection & PROT_WRITE ? -EBUSY : 0;
-  return AddMapping(table, start, end, protection) ? 0 : -E2BIG;
+  // What a file's mapping reads as without being writable cannot have been changed by its permission alone.
+  bool saved = (protection & PROT_WRITE) || ((protection & PROT_READ) && IsAnonymous(at));
+  return AddMapping(table, {start, end, protection, saved}) ? 0 : -E2BIG;
 }
 
 int ReadMappings(Table *table) {
@@ -184,16 +213,19 @@ int ReadPages(Table *table) {
   table->run_count = table->gap_count = 0;
   for (size_t i = 0; i < table->mapping_count && error == 0; i++) {
     const Mapping &mapping = table->mappings[i];
-    if (!(mapping.protection & PROT_WRITE)) continue;
-    size_t run = table->run_count;
+    if (!mapping.saved) continue;
+    size_t run = table->run_count, gap = table->gap_count;
     error = VisitPages(table, pagemap, mapping.start, mapping.end, [&](uintptr_t page, bool resident) {
       return (resident ? Extend(table->runs, &table->run_count, page, mapping)
                        : Extend(table->gaps, &table->gap_count, page, mapping))
                  ? 0
                  : -E2BIG;
     });
+    bool executable = mapping.protection & PROT_EXEC, sealed = !(mapping.protection & PROT_WRITE);
     for (; run < table->run_count; run++)
-      table->runs[run].executable = mapping.protection & PROT_EXEC;
+      table->runs[run].executable = executable, table->runs[run].sealed = sealed;
+    for (; gap < table->gap_count; gap++)
+      table->gaps[gap].executable = executable, table->gaps[gap].sealed = sealed;
   }
   if (pagemap >= 0) close(pagemap);
   return error;
@@ -202,15 +234,41 @@ int ReadPages(Table *table) {
 // Makes the smallest gaps resident, and those that were seen to be used.
 void FillGaps(Table *table) {
   for (size_t i = 0; i < table->gap_count; i++)
-    if (table->gaps[i].end - table->gaps[i].start <= kBridgePages * kPage)
+    if (!table->gaps[i].sealed && table->gaps[i].end - table->gaps[i].start <= kBridgePages * kPage)
       for (uintptr_t page = table->gaps[i].start; page < table->gaps[i].end; page += kPage)
         Touch(page);
   for (size_t i = 0; i < table->learnt_count; i++) {
-    auto inside = [&](const MemoryRange &gap) {
-      return table->learnt[i] >= gap.start && table->learnt[i] < gap.end;
+    auto inside = [&](const Run &gap) {
+      return !gap.sealed && table->learnt[i] >= gap.start && table->learnt[i] < gap.end;
     };
     if (std::any_of(table->gaps, table->gaps + table->gap_count, inside)) Touch(table->learnt[i]);
   }
+}
+
+// The size of this process, which the kernel keeps: the one thing about its mappings that can be asked in the sandbox,
+// by a descriptor from before.
+bool ReadCounts(int statm, PageCounts *out) {
+  char text[128];
+  unsigned long mapped, writable;
+  ssize_t len = pread(statm, text, sizeof(text) - 1, 0);
+  if (len <= 0) return false;
+  text[len] = '\0';
+  if (sscanf(text, "%lu %*u %*u %*u %*u %lu", &mapped, &writable) != 2) return false;
+  *out = {mapped, writable};
+  return true;
+}
+
+// The directory of a process' threads has a link for each, and two more.
+bool HasOneThread() {
+  struct stat threads;
+  return stat("/proc/self/task", &threads) == 0 && threads.st_nlink == 3;
+}
+
+// A stack that grows changes the counts. So it has its size before: of address space, but for one page.
+__attribute__((noinline)) void GrowStack() {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_STACK, &limit) < 0 || limit.rlim_cur < 2 * kStackReserveBytes) return;
+  Touch(reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) - kStackReserveBytes);
 }
 
 // ---- cold pages
@@ -222,52 +280,97 @@ bool Overlaps(const MemoryRange &a, const MemoryRange &b) {
 extern "C" char __data_start, _end; // of this program
 
 // Cuts the runs where the kernel may write, and says which of the others are cold. False: there are too many.
+bool FindColdOf(Run *runs, size_t *count, const MemoryRange *hot, size_t hot_count) {
+  for (size_t range = 0; range < hot_count; range++) {
+    for (size_t i = 0; i < *count; i++) {
+      for (uintptr_t cut : {hot[range].start, hot[range].end}) {
+        Run &run = runs[i];
+        if (cut <= run.start || cut >= run.end) continue;
+        if (*count == kMaxRuns) return false;
+        memmove(&run + 1, &run, (*count - i) * sizeof(Run));
+        ++*count;
+        run.end = runs[i + 1].start = cut;
+      }
+    }
+  }
+  for (size_t i = 0; i < *count; i++)
+    runs[i].cold = !runs[i].sealed && std::none_of(hot, hot + hot_count, [&](const MemoryRange &range) {
+      return Overlaps({runs[i].start, runs[i].end}, range);
+    });
+  return true;
+}
+
 bool FindCold(Table *table) {
   stack_t stack = {};
   sigaltstack(nullptr, &stack);
   uintptr_t self = reinterpret_cast<uintptr_t>(pthread_self()),
             handler = reinterpret_cast<uintptr_t>(stack.ss_sp);
-  const MemoryRange hot[] = {
+  MemoryRange hot[] = {
+      // Its buffers, which a small job does not touch, are gaps; the kernel writes to none of them.
       {reinterpret_cast<uintptr_t>(&__data_start), reinterpret_cast<uintptr_t>(&_end)},
       {self - kKernelBytes, self + kKernelBytes},
       {handler, handler + stack.ss_size},
   };
-  for (const MemoryRange &range : hot) {
-    const MemoryRange pages = {range.start & ~(kPage - 1), (range.end + kPage - 1) & ~(kPage - 1)};
-    for (size_t i = 0; i < table->run_count; i++) {
-      for (uintptr_t cut : {pages.start, pages.end}) {
-        Run &run = table->runs[i];
-        if (cut <= run.start || cut >= run.end) continue;
-        if (table->run_count == kMaxRuns) return false;
-        memmove(&run + 1, &run, (table->run_count - i) * sizeof(Run));
-        table->run_count++;
-        run.end = table->runs[i + 1].start = cut;
-      }
-    }
-  }
-  for (size_t i = 0; i < table->run_count; i++) {
-    Run &run = table->runs[i];
-    run.cold = !run.executable && std::none_of(std::begin(hot), std::end(hot), [&](const MemoryRange &range) {
-      return Overlaps({run.start, run.end}, range);
-    });
-  }
+  for (MemoryRange &range : hot)
+    range = {range.start & ~(kPage - 1), (range.end + kPage - 1) & ~(kPage - 1)};
+  return FindColdOf(table->runs, &table->run_count, hot, std::size(hot)) &&
+         FindColdOf(table->gaps, &table->gap_count, hot + 1, std::size(hot) - 1);
+}
+
+// Calls visit(run) for each cold run and gap until one gives false.
+template <typename Visit>
+bool VisitCold(const Table *table, Visit visit) {
+  for (size_t i = 0; i < table->run_count; i++)
+    if (table->runs[i].cold && !visit(table->runs[i])) return false;
+  for (size_t i = 0; i < table->gap_count; i++)
+    if (table->gaps[i].cold && !visit(table->gaps[i])) return false;
   return true;
 }
 
+size_t ColdPages(const Table *table) {
+  size_t bytes = 0;
+  VisitCold(table, [&](const Run &run) {
+    bytes += run.end - run.start;
+    return true;
+  });
+  return bytes / kPage;
+}
+
+bool Protect(const Run &run, uintptr_t start, uintptr_t end, int protection) {
+  return mprotect(reinterpret_cast<void *>(start), end - start,
+                  protection | (run.executable ? PROT_EXEC : 0)) == 0;
+}
+
 bool ProtectCold(const Table *table, int protection) {
-  bool ok = true;
-  for (size_t i = 0; i < table->run_count; i++) {
-    const Run &run = table->runs[i];
-    if (run.cold) ok &= mprotect(reinterpret_cast<void *>(run.start), run.end - run.start, protection) == 0;
-  }
-  return ok;
+  return VisitCold(table, [&](const Run &run) { return Protect(run, run.start, run.end, protection); });
+}
+
+const Run *FindIn(const Run *runs, size_t count, uintptr_t page) {
+  const Run *at =
+      std::upper_bound(runs, runs + count, page, [](uintptr_t p, const Run &run) { return p < run.end; });
+  return at != runs + count && page >= at->start ? at : nullptr;
 }
 
 const Run *FindRun(const Table *table, uintptr_t page) {
-  const Run *end = table->runs + table->run_count;
-  const Run *at =
-      std::upper_bound(table->runs, end, page, [](uintptr_t p, const Run &run) { return p < run.end; });
-  return at != end && page >= at->start ? at : nullptr;
+  const Run *run = FindIn(table->runs, table->run_count, page);
+  return run != nullptr ? run : FindIn(table->gaps, table->gap_count, page);
+}
+
+// Where the range ends that becomes writable with this page. A gap that is filled from its start on, as malloc's and
+// V8's are, gets twice as much each time.
+uintptr_t WindowEnd(const Warm *warm, const Run &run, uintptr_t page, Warm::Range **before) {
+  size_t pages = run.saved != nullptr ? 1 : kGapWindowPages;
+  *before = nullptr;
+  for (size_t i = 0; run.saved == nullptr && i < warm->count; i++) {
+    const Warm::Range &range = warm->ranges[i];
+    if (range.run != &run || range.end != page) continue;
+    *before = const_cast<Warm::Range *>(&range);
+    pages = std::max(pages, std::min((range.end - range.start) / kPage, kMaxGapWindowPages));
+  }
+  uintptr_t end = std::min<uintptr_t>(page + pages * kPage, run.end);
+  for (size_t i = 0; i < warm->count; i++) // each page stands in the list once
+    if (warm->ranges[i].start > page) end = std::min(end, warm->ranges[i].start);
+  return end;
 }
 
 // Makes a cold page writable. False: it is none. Async-signal-safe.
@@ -275,11 +378,16 @@ bool WarmUp(uintptr_t page) {
   const Table *table = GetTable();
   Warm *warm = GetWarm();
   const Run *run = FindRun(table, page);
+  Warm::Range *before;
   if (run == nullptr || !run->cold || warm->all) return false;
-  if (warm->count == Warm::kMax) return warm->all = ProtectCold(table, PROT_READ | PROT_WRITE);
-  uintptr_t end = std::min<uintptr_t>(page + kWindowPages * kPage, run->end);
-  if (mprotect(reinterpret_cast<void *>(page), end - page, PROT_READ | PROT_WRITE) < 0) return false;
-  warm->pages[warm->count++] = {page, end};
+  uintptr_t end = WindowEnd(warm, *run, page, &before);
+  if (before == nullptr && warm->count == Warm::kMax)
+    return warm->all = ProtectCold(table, PROT_READ | PROT_WRITE);
+  if (!Protect(*run, page, end, PROT_READ | PROT_WRITE)) return false;
+  if (before != nullptr)
+    before->end = end;
+  else
+    warm->ranges[warm->count++] = {page, end, run};
   return true;
 }
 
@@ -328,7 +436,11 @@ int MakeArea() {
   return mprotect(area, kAreaBytes - kPage, PROT_READ | PROT_WRITE) < 0 ? -errno : 0;
 }
 
-int Take(Table *table) {
+constexpr size_t kSealedBytes = kAreaBytes - kPage - kWarmBytes; // of the area: read-only once all is in it
+
+int Take(Table *table, int statm) {
+  if (!HasOneThread()) return -EBUSY;
+  GrowStack();
   int error = ReadMappings(table);
   if (error == 0) error = ReadPages(table);
   if (error != 0) return error;
@@ -342,10 +454,16 @@ int Take(Table *table) {
   table->mapped_chunk_bytes = info.hblkhd;
   error = FindCold(table) ? StartCatching() : -E2BIG;
   if (error == 0) error = SavePages(table);
+  if (error != 0) return error;
   *GetWarm() = {};
   GetWarm()->all = true; // until the first rewind
-  if (error == 0 && mprotect(area, kAreaBytes - kPage - kWarmBytes, PROT_READ) < 0) error = -errno;
-  return error;
+  table->statm = statm;
+  table->cold_pages = ColdPages(table);
+  PageCounts now;
+  if (!ReadCounts(statm, &table->counts)) return -EIO;
+  table->counts.writable -= kSealedBytes / kPage; // in a moment
+  if (mprotect(area, kSealedBytes, PROT_READ) < 0) return -errno;
+  return ReadCounts(statm, &now) && now == table->counts ? 0 : -EIO;
 }
 
 // ---- going back
@@ -367,14 +485,9 @@ bool VisitMappings(const Table *table, const MemoryRange &range, Visit visit) {
   return true;
 }
 
-bool RestoreProtection(uintptr_t start, uintptr_t end, const Mapping &mapping) {
-  void *pages = reinterpret_cast<void *>(start);
-  // What was inaccessible had no content. What is writable is compared or dropped with the rest.
-  if (!(mapping.protection & PROT_WRITE) && madvise(pages, end - start, MADV_DONTNEED) < 0) return false;
-  return mprotect(pages, end - start, mapping.protection) == 0;
-}
-
-void RestoreRange(const Run &run, uintptr_t start, uintptr_t end) {
+// Its content is again as it was; it is writable.
+bool RestoreRange(const Run &run, uintptr_t start, uintptr_t end) {
+  if (run.saved == nullptr) return madvise(reinterpret_cast<void *>(start), end - start, MADV_DONTNEED) == 0;
   const uint8_t *saved = run.saved + (start - run.start);
   for (uintptr_t page = start; page < end; page += kPage, saved += kPage) {
     void *live = reinterpret_cast<void *>(page);
@@ -382,20 +495,75 @@ void RestoreRange(const Run &run, uintptr_t start, uintptr_t end) {
     memcpy(live, saved, kPage);
     if (run.executable) __builtin___clear_cache(static_cast<char *>(live), static_cast<char *>(live) + kPage);
   }
+  return true;
 }
 
-// False: the cold pages could not be protected again.
-bool RestoreRuns(const Table *table) {
+// Restores what lies in the range and is chosen.
+template <typename Choose>
+bool RestoreWithin(const Run *runs, size_t count, const MemoryRange &range, Choose choose) {
+  for (size_t i = 0; i < count; i++)
+    if (choose(runs[i]) && Overlaps(range, {runs[i].start, runs[i].end}) &&
+        !RestoreRange(runs[i], std::max(range.start, runs[i].start), std::min(range.end, runs[i].end)))
+      return false;
+  return true;
+}
+
+// What was not writable, and may have been for a while.
+bool RestoreSealed(const Table *table, const MemoryRange &range) {
+  auto sealed = [](const Run &run) { return run.sealed; };
+  return mprotect(reinterpret_cast<void *>(range.start), range.end - range.start, PROT_READ | PROT_WRITE) ==
+             0 &&
+         RestoreWithin(table->runs, table->run_count, range, sealed) &&
+         RestoreWithin(table->gaps, table->gap_count, range, sealed);
+}
+
+bool RestoreProtection(const Table *table, uintptr_t start, uintptr_t end, const Mapping &mapping) {
+  void *pages = reinterpret_cast<void *>(start);
+  bool writable = mapping.protection & PROT_WRITE;
+  if (!writable && mapping.saved && !RestoreSealed(table, {start, end})) return false;
+  // What was inaccessible had no content.
+  if (!mapping.saved && madvise(pages, end - start, MADV_DONTNEED) < 0) return false;
+  return mprotect(pages, end - start, mapping.protection) == 0;
+}
+
+// A range that became writable without a fault: its cold pages may have been written, and are cold again.
+bool RestoreUnnoticed(const Table *table, const MemoryRange &changed) {
   Warm *warm = GetWarm();
-  for (size_t i = 0; i < table->run_count; i++)
-    if (!table->runs[i].cold || warm->all)
-      RestoreRange(table->runs[i], table->runs[i].start, table->runs[i].end);
+  for (size_t i = 0; i < warm->count;) {
+    const Warm::Range range = warm->ranges[i];
+    if (!Overlaps(changed, {range.start, range.end})) {
+      i++;
+      continue;
+    }
+    if (!RestoreRange(*range.run, range.start, range.end) ||
+        !Protect(*range.run, range.start, range.end, PROT_READ))
+      return false;
+    warm->ranges[i] = warm->ranges[--warm->count];
+  }
+  return VisitCold(table, [&](const Run &run) {
+    if (!Overlaps(changed, {run.start, run.end})) return true;
+    uintptr_t start = std::max(changed.start, run.start), end = std::min(changed.end, run.end);
+    return Protect(run, start, end, PROT_READ | PROT_WRITE) && RestoreRange(run, start, end) &&
+           Protect(run, start, end, PROT_READ);
+  });
+}
+
+// False: the kernel refused something.
+bool RestoreRuns(const Table *table) {
+  const MemoryRange everywhere = {0, UINTPTR_MAX};
+  Warm *warm = GetWarm();
+  auto hot = [](const Run &run) { return !run.sealed && !run.cold; };
+  if (!RestoreWithin(table->runs, table->run_count, everywhere, hot) ||
+      !RestoreWithin(table->gaps, table->gap_count, everywhere, hot))
+    return false;
   if (!warm->all) {
     for (size_t i = 0; i < warm->count; i++)
-      RestoreRange(*FindRun(table, warm->pages[i].start), warm->pages[i].start, warm->pages[i].end);
+      if (!RestoreRange(*warm->ranges[i].run, warm->ranges[i].start, warm->ranges[i].end)) return false;
     return true;
   }
-  *warm = {};
+  if (!VisitCold(table, [](const Run &run) { return RestoreRange(run, run.start, run.end); })) return false;
+  warm->count = 0;
+  warm->all = false;
   return ProtectCold(table, PROT_READ);
 }
 
@@ -405,21 +573,33 @@ int RestoreMappings(const Table *table, const MemoryChanges &changes) {
                changes.mapped[i].end - changes.mapped[i].start) < 0)
       return -errno;
   for (size_t i = 0; i < changes.protection_count; i++) {
-    if (!VisitMappings(table, changes.protections[i], RestoreProtection)) return -EFAULT;
-    // Cold pages in there may have been written without a fault.
-    for (size_t run = 0; run < table->run_count && !GetWarm()->all; run++)
-      if (table->runs[run].cold &&
-          Overlaps(changes.protections[i], {table->runs[run].start, table->runs[run].end}) &&
-          !(GetWarm()->all = ProtectCold(table, PROT_READ | PROT_WRITE)))
-        return -ENOMEM;
+    const MemoryRange &range = changes.protections[i];
+    if (!VisitMappings(table, range, [&](uintptr_t start, uintptr_t end, const Mapping &mapping) {
+          return RestoreProtection(table, start, end, mapping);
+        }))
+      return -EFAULT;
+    if (!GetWarm()->all && !RestoreUnnoticed(table, range)) return -ENOMEM;
   }
   // The lists above may be in what goes now.
   if (HeapEnd() != table->heap_end && brk(reinterpret_cast<void *>(table->heap_end)) < 0) return -errno;
-  for (size_t i = 0; i < table->gap_count; i++)
-    if (madvise(reinterpret_cast<void *>(table->gaps[i].start), table->gaps[i].end - table->gaps[i].start,
-                MADV_DONTNEED) < 0)
-      return -errno;
   return 0;
+}
+
+// Whether the process has the mappings and permissions that it had, as far as the kernel's counts tell.
+bool IsAsBefore(const Table *table) {
+  const Warm *warm = GetWarm();
+  PageCounts now, then = table->counts;
+  then.writable -= table->cold_pages;
+  for (size_t i = 0; i < warm->count; i++)
+    then.writable += (warm->ranges[i].end - warm->ranges[i].start) / kPage;
+  return ReadCounts(table->statm, &now) && now == then;
+}
+
+size_t MappedPages(const Table *table, const MemoryChanges &changes, uintptr_t heap_end) {
+  size_t pages = table->counts.mapped + (heap_end - table->heap_end) / kPage;
+  for (size_t i = 0; i < changes.mapped_count; i++)
+    pages += (changes.mapped[i].end - changes.mapped[i].start + kPage - 1) / kPage;
+  return pages;
 }
 
 } // namespace
@@ -434,13 +614,13 @@ int RewindPrepareMalloc() {
 #endif
 }
 
-int CheckpointTake() {
+int CheckpointTake(int statm) {
 #ifdef ISOQ_SANITIZE
   return -ENOTSUP; // their shadow memory would have to be in it
 #endif
   if (sysconf(_SC_PAGESIZE) != static_cast<long>(kPage)) return -ENOTSUP;
   int error = MakeArea();
-  if (error == 0) error = Take(GetTable());
+  if (error == 0) error = Take(GetTable(), statm);
   if (error != 0) CheckpointDrop();
   return error;
 }
@@ -463,7 +643,7 @@ const char *CheckpointRefusal(const MemoryChanges &changes) {
     return "too many mappings changed";
   for (size_t i = 0; i < changes.protection_count; i++)
     if (!VisitMappings(table, changes.protections[i], [](uintptr_t, uintptr_t, const Mapping &mapping) {
-          return mapping.protection == PROT_NONE || (mapping.protection & PROT_WRITE);
+          return mapping.protection == PROT_NONE || mapping.saved;
         }))
       return "the permissions of memory changed that was not saved";
   struct mallinfo2 info = mallinfo2();
@@ -473,6 +653,10 @@ const char *CheckpointRefusal(const MemoryChanges &changes) {
   if (heap_end - info.arena != table->arena_offset || info.hblks != table->mapped_chunks ||
       info.hblkhd != table->mapped_chunk_bytes)
     return "malloc has mapped memory of its own";
+  PageCounts now;
+  if (!ReadCounts(table->statm, &now)) return "the size of the process cannot be read";
+  if (now.mapped != MappedPages(table, changes, heap_end))
+    return "memory was mapped or unmapped behind the page allocator";
   return nullptr;
 }
 
@@ -482,14 +666,22 @@ int CheckpointRestore(const MemoryChanges &changes, volatile void *keep, size_t 
   if (!taken || keep_len > sizeof(kept)) return -EINVAL;
   sigfillset(&all);
   sigdelset(&all, SIGSEGV); // libc's own variables may be cold
+  sigdelset(&all, SIGBUS);
   if (sigprocmask(SIG_BLOCK, &all, &before) < 0) return -errno;
   const Table *table = GetTable();
   if (keep_len > 0) memcpy(kept, const_cast<void *>(keep), keep_len);
+  GetWarm()->restoring = true;
   int error = RestoreMappings(table, changes);
   if (error != 0) return error; // with the signals blocked: no handler may run on such memory
   if (!RestoreRuns(table)) return -ENOMEM;
+  if (!IsAsBefore(table)) return -ENOTRECOVERABLE;
   if (keep_len > 0) memcpy(const_cast<void *>(keep), kept, keep_len);
+  GetWarm()->restoring = false;
   return sigprocmask(SIG_SETMASK, &before, nullptr) < 0 ? -errno : 0;
+}
+
+bool CheckpointRestoring() {
+  return taken && GetWarm()->restoring;
 }
 
 int CheckpointLearn() {
@@ -506,6 +698,7 @@ int CheckpointLearn() {
                          return 0;
                        });
   close(pagemap);
+  if (mprotect(area, kSealedBytes, PROT_READ) < 0) return -errno;
   return error;
 }
 

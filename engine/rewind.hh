@@ -4,14 +4,16 @@
 // state, to malloc's and to libc's is gone afterwards. The cost is that of comparing a few megabytes.
 //
 // In the checkpoint: every private mapping that is writable when it is taken, .data and .bss of each library, the
-// heap, V8's pages, TLS. Pages that are resident are copied; those which are not ("gaps") read as zero or as their
-// file does, and are dropped after each job so that they do so again. What is mapped later is unmapped, the heap's
-// end (brk) moved back, changed permissions are changed back.
+// heap, V8's pages, TLS; and anonymous memory that is readable only (V8 10.2 makes its code writable for moments).
+// Pages that are resident are copied; those which are not ("gaps") read as zero or as their file does, and are dropped
+// after a job that wrote to them so that they do so again. What is mapped later is unmapped, the heap's end (brk) moved
+// back, changed permissions are changed back.
 //
 // Not in it: the stack and the registers, which hold the caller of CheckpointRestore() and nothing that counts once
 // the job has returned (as with a new isolate, what is below the stack pointer is not wiped); this module's own area
-// with the table and the copies, which is read-only from the checkpoint on; memory that was not writable; kernel
-// state: descriptors, timers and signal actions stay as they are.
+// with the table and the copies, which is read-only from the checkpoint on; what a file's mapping holds without being
+// writable; kernel state: timers and signal actions stay as they are, and descriptors do, of which the sandbox lets
+// nobody make one (tests/sandbox/deny_files.c, which runs with rewinding, too): so nothing here looks at them.
 //
 // Invariants, on which the caller relies or for which the caller answers:
 //  - one thread; V8 is in no scope, and no signal handler's work is half done, when it is taken and at each rewind;
@@ -20,14 +22,26 @@
 //  - V8 maps, unmaps and protects through pages.hh alone, and malloc grows the heap alone (RewindPrepareMalloc()).
 //    /proc is not there in the sandbox, so the set of mappings is known from these two.
 //
+// The last one is not taken on trust. A descriptor of /proc/self/statm, opened before the lock-down, tells how many pages
+// the process has mapped, and how many of them are private and writable. The first is compared before the RESULT of each
+// job goes out, with what it was at the checkpoint and what pages.hh and malloc have added; both are compared again
+// after the rewind, with the checkpoint's. (V8 13.6 was caught by the second one: it commits its table of WebAssembly
+// functions by itself. It has begun that before the checkpoint now; when it grows, the process is replaced.) Not seen:
+// two changes behind the back of both which are equal in size and kind.
+//
 // It fails closed. CheckpointRefusal() names what it cannot undo, and the process must be replaced then:
 //  - the job's end was not clean (the engine's to say);
 //  - malloc has taken memory elsewhere than at the heap's end, or given mapped memory back;
-//  - a permission was changed where there was neither writable nor inaccessible memory, or where nothing was mapped;
+//  - memory was mapped or unmapped by somebody else, or the size of the process cannot be read;
+//  - a permission was changed where a file is mapped that was not writable, or where nothing was mapped;
 //  - more changes than kMaxChanges.
 // SIGSEGV is the checkpoint's, for writes to its cold pages; any other goes to the handler that was there before.
-// A step of the rewind that fails leaves the process between two states: it must end at once.
+// A step of the rewind that fails, or a count that is another one afterwards, leaves a process that must end at once
+// (EXECUTOR_EXIT_REWIND). A job that it had been given is run by another one: it had not begun (worker/executor.h).
 // A checkpoint is refused as well: shared writable memory, more threads, more mappings or bytes than there is room.
+//
+// What a job can know of earlier ones of its tenant all the same, until the process is replaced (executor_max_jobs,
+// 1,000 by default): the addresses of V8's heap, and the hash seed (random.hh).
 #ifndef ISOQ_ENGINE_REWIND_HH
 #define ISOQ_ENGINE_REWIND_HH
 
@@ -54,8 +68,9 @@ inline constexpr size_t kMaxChanges = 65536; // of each kind
 // of main(). 0, or -ENOTSUP where malloc is not glibc's (sanitizers).
 int RewindPrepareMalloc();
 
-// Takes the checkpoint, in place of an earlier one. Reads /proc/self. 0 or a negative errno: there is none then.
-int CheckpointTake();
+// Takes the checkpoint, in place of an earlier one. Reads /proc/self. `statm` is a descriptor of /proc/self/statm, read
+// at each rewind. 0 or a negative errno: there is none then.
+int CheckpointTake(int statm);
 void CheckpointDrop();
 bool CheckpointTaken();
 
@@ -66,6 +81,9 @@ const char *CheckpointRefusal(const MemoryChanges &changes);
 // Blocks every signal for its time. The `keep_len` bytes at `keep` stay as they are, kMaxKeep at most.
 inline constexpr size_t kMaxKeep = 64;
 int CheckpointRestore(const MemoryChanges &changes, volatile void *keep, size_t keep_len);
+
+// Async-signal-safe. True in the middle of CheckpointRestore(): for the handler of a fault, since no step of that may.
+bool CheckpointRestoring();
 
 // Between a checkpoint and its restoring: notes which gaps are resident now. The next CheckpointTake() makes the same
 // pages resident, so that jobs need not fault them in again. 0 or a negative errno.

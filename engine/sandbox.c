@@ -55,8 +55,9 @@
 #define BITS_ARE(index, mask, value)                                                                         \
   { index, SCMP_CMP_MASKED_EQ, (uint64_t)(mask), (uint64_t)(value) }
 
-/* Stands for the process's own id, which is known only at run time. */
+/* Stand for what is known only at run time: the process's own id, and the descriptor of statm. */
 #define SELF UINT64_C(0xfffffffe)
+#define STATM UINT64_C(0xfffffffd)
 /* Private only: a shared one reaches every process that has mapped the same page of a library. */
 #define FUTEX_IS(operation)                                                                                  \
   BITS_ARE(1, INT_MASK & ~(uint64_t)FUTEX_CLOCK_REALTIME, FUTEX_PRIVATE_FLAG | (operation))
@@ -80,14 +81,16 @@ struct sandbox_syscall {
 
 /* Allowed. Anything else ends the process by SIGSYS. */
 static const struct sandbox_syscall SANDBOX_SYSCALLS[] = {
-    /* The one socket. It is the only descriptor, so which one is not asked. No sendmsg and recvmsg: they pass
-     * descriptors. */
+    /* The one socket. Beside it there is at most statm, which can only be read, so which one is not asked. No sendmsg
+     * and recvmsg: they pass descriptors. */
     SYSCALL(read, "frames of the broker", {0}),
     SYSCALL(write, "frames to the broker", {0}),
     SYSCALL(writev, "a large console entry, without a copy", {0}),
     SYSCALL(poll, "waiting for a timer or the broker", {0}),
     SYSCALL(ppoll, "poll() on aarch64", {0}),
     SYSCALL(close, "descriptors 0 to 2, after the filter is in force", {0, SCMP_CMP_LE, 2, 0}),
+
+    SYSCALL(pread64, "how much memory this process has mapped, at each rewind", INT_IS(0, STATM)),
 
     /* Memory, private and anonymous only. */
     SYSCALL(mmap, "V8's heap, malloc", BITS_ARE(3, MAP_KIND, MAP_PRIVATE | MAP_ANONYMOUS)),
@@ -165,28 +168,33 @@ static const struct sandbox_refusal SANDBOX_REFUSALS[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static unsigned conditions_of(const struct sandbox_syscall *call, struct scmp_arg_cmp out[2]) {
+static unsigned conditions_of(const struct sandbox_options *options, const struct sandbox_syscall *call,
+                              struct scmp_arg_cmp out[2]) {
   unsigned count = 0;
 
   for (size_t i = 0; i < COUNT(call->conditions); i++) {
     if (call->conditions[i].op == 0) continue;
     out[count] = call->conditions[i];
     if (out[count].datum_b == SELF) out[count].datum_b = (uint32_t)getpid();
+    if (out[count].datum_b == STATM) out[count].datum_b = (uint32_t)options->statm_fd;
     count++;
   }
   return count;
 }
 
-static int filter_add(scmp_filter_ctx filter, uint32_t action, const struct sandbox_syscall *call) {
+static int filter_add(scmp_filter_ctx filter, uint32_t action, const struct sandbox_options *options,
+                      const struct sandbox_syscall *call) {
   struct scmp_arg_cmp conditions[2];
-  unsigned count = conditions_of(call, conditions);
+  unsigned count = conditions_of(options, call, conditions);
+  bool absent = call->number == SCMP_SYS(pread64) && options->statm_fd < 0;
 
   /* A number below zero is a system call which this architecture does not have (poll on aarch64). */
-  return call->number < 0 ? 0 : seccomp_rule_add_array(filter, action, call->number, count, conditions);
+  return call->number < 0 || absent ? 0
+                                    : seccomp_rule_add_array(filter, action, call->number, count, conditions);
 }
 
-static int filter_load(bool lenient) {
-  scmp_filter_ctx filter = seccomp_init(lenient ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_KILL_PROCESS);
+static int filter_load(const struct sandbox_options *options) {
+  scmp_filter_ctx filter = seccomp_init(options->lenient ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_KILL_PROCESS);
   int r;
 
   if (filter == NULL) return -ENOTSUP;
@@ -194,9 +202,10 @@ static int filter_load(bool lenient) {
   /* A binary search instead of a chain: this runs at every system call. */
   if (r == 0) r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
   for (size_t i = 0; r == 0 && i < COUNT(SANDBOX_SYSCALLS); i++)
-    r = filter_add(filter, SCMP_ACT_ALLOW, &SANDBOX_SYSCALLS[i]);
+    r = filter_add(filter, SCMP_ACT_ALLOW, options, &SANDBOX_SYSCALLS[i]);
   for (size_t i = 0; r == 0 && i < COUNT(SANDBOX_REFUSALS); i++)
-    r = filter_add(filter, SCMP_ACT_ERRNO((uint32_t)SANDBOX_REFUSALS[i].answer), &SANDBOX_REFUSALS[i].call);
+    r = filter_add(filter, SCMP_ACT_ERRNO((uint32_t)SANDBOX_REFUSALS[i].answer), options,
+                   &SANDBOX_REFUSALS[i].call);
   if (r == 0) r = seccomp_load(filter);
   seccomp_release(filter);
   return r;
@@ -396,7 +405,7 @@ int sandbox_enter(const struct sandbox_options *options, struct sandbox_report *
   if (r < 0) return fail(r, error, error_size, "sandbox: setrlimit(%s)", step);
   report_add(report, "rlimits");
 
-  r = filter_load(options->lenient);
+  r = filter_load(options);
   if (r < 0) return fail(r, error, error_size, "sandbox: cannot load the seccomp filter");
   report->seccomp = true;
   report_add(report, options->lenient ? "seccomp-lenient" : "seccomp");

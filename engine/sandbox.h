@@ -18,6 +18,7 @@
 
 struct sandbox_options {
   int highest_fd; /* the highest descriptor in use; there cannot be one above it afterwards */
+  int statm_fd;   /* of /proc/self/statm: may be read again and again (rewind.hh); -1: there is none */
   /*
    * Unknown system calls fail with EPERM instead of ending the process: a sanitizer's report makes some that
    * cannot be listed. For sanitizer builds only.

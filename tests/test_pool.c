@@ -646,6 +646,49 @@ START_TEST(test_death) {
 }
 END_TEST
 
+/* It ended between two jobs, and the second one was on its way. */
+START_TEST(test_a_job_whose_executor_could_not_be_rewound_before_it_runs_in_another) {
+  struct told *before, *entry;
+  char code[128], path[64];
+
+  snprintf(path, sizeof(path), "%s/unrewound", folder);
+  ck_assert_int_eq(close(creat(path, 0600)), 0);
+  snprintf(code, sizeof(code), "exit-unrewound:%s", path);
+  start_and_wait(1);
+  before = run("ok:first", "");
+  entry = run(code, "");
+  ck_assert_int_eq(before->result.status, ISOQ_STATUS_OK);
+  ck_assert_str_eq(before->result.result.data, "first");
+  ck_assert_int_eq(entry->result.status, ISOQ_STATUS_OK);
+  ck_assert_str_eq(entry->result.result.data, "ran");
+  wait_for_end(OUTCOME_END_REWIND);
+  ck_assert_uint_eq(pool_counters(pool)->jobs[ISOQ_STATUS_CRASHED], 0);
+  ck_assert_uint_eq(pool_counters(pool)->jobs[ISOQ_STATUS_OK], 2);
+}
+END_TEST
+
+START_TEST(test_a_job_that_no_executor_begins_fails_after_a_few) {
+  struct told *entry;
+
+  start_and_wait(1);
+  entry = run("exit-unrewound:always", "");
+  assert_failed(entry, ISOQ_STATUS_CRASHED, "could not be put back as new after an earlier job");
+  run_until(ended(OUTCOME_END_REWIND) == 4);
+  assert_next_is_served();
+}
+END_TEST
+
+START_TEST(test_a_job_that_has_begun_is_not_run_again) {
+  struct told *entry;
+
+  start_and_wait(1);
+  entry = run("print-exit:x", "");
+  assert_failed(entry, ISOQ_STATUS_CRASHED, "could not be put back as new");
+  ck_assert_ptr_nonnull(strstr(entry->result.stdout_text.data, "x\n"));
+  wait_for_end(OUTCOME_END_REWIND);
+}
+END_TEST
+
 #define RECORDED ",\"record\":true"
 
 START_TEST(test_a_recorded_job_brings_its_trace) {
@@ -1460,6 +1503,9 @@ int main(void) {
   tcase_add_test(tests, test_cancel_running);
   tcase_add_test(tests, test_cancel_what_does_not_stop);
   tcase_add_test(tests, test_cancel_waiting);
+  tcase_add_test(tests, test_a_job_whose_executor_could_not_be_rewound_before_it_runs_in_another);
+  tcase_add_test(tests, test_a_job_that_no_executor_begins_fails_after_a_few);
+  tcase_add_test(tests, test_a_job_that_has_begun_is_not_run_again);
   tcase_add_loop_test(tests, test_death, 0, (int)(sizeof(deaths) / sizeof(deaths[0])));
   tcase_add_test(tests, test_output_survives_a_crash);
   tcase_add_test(tests, test_a_recorded_job_brings_its_trace);

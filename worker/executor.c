@@ -638,9 +638,27 @@ static void executor_settle(struct executor *e) {
   executor_deliver(e, &result);
 }
 
+/* A rewind that failed is found out after the RESULT, when the next job may have been sent. */
+static bool has_not_begun(const struct executor *e) {
+  return outcome_classify(&e->death) == OUTCOME_END_REWIND && e->job != NULL && e->outcome.count == 0 &&
+         e->trace_bytes == 0 && e->calls == NULL;
+}
+
+static bool executor_return(struct executor *e) {
+  struct job *job = e->job;
+
+  if (e->callbacks.returned == NULL || e->cancelled || !has_not_begun(e)) return false;
+  e->job = NULL;
+  outcome_clear(&e->outcome);
+  if (e->callbacks.returned(e->ctx, job)) return true;
+  e->job = job;
+  return false;
+}
+
 static void executor_settle_by_death(struct executor *e) {
   struct job_result result;
 
+  if (executor_return(e)) return;
   e->death.memory_mb = e->job->memory_mb;
   e->death.resident_bytes = resident_of_job(e);
   outcome_from_death(&e->outcome, &e->death, &result);
@@ -893,9 +911,13 @@ static void executor_obituary(struct executor *e) {
   if (e->death.before_ready && !e->death.killed)
     snprintf(e->death.message, sizeof(e->death.message), "%s (%s)",
              said[0] != '\0' ? said : "the executor ended before it was ready and said nothing", how);
+  if (end == OUTCOME_END_REWIND)
+    snprintf(e->death.message, sizeof(e->death.message),
+             "it could not be put back as new after a job; that job's result stands, and the next goes to "
+             "another one");
   log_event((enum log_level)outcome_end_log_level(end), "executor_death", LOG_INT("pid", e->child.pid),
             LOG_TEXT("kind", outcome_end_name(end)), LOG_TEXT("end", how), LOG_TEXT("why", e->death.message),
-            LOG_TEXT("job", e->job != NULL ? e->job->id : ""), LOG_INT("jobs", e->jobs),
+            LOG_TEXT("job", e->job != NULL && !has_not_begun(e) ? e->job->id : ""), LOG_INT("jobs", e->jobs),
             LOG_MS("lived_ms", clock_ms(clock_monotonic_ns() - e->spawned_ns)),
             LOG_INT("resident_mb", (e->resident_max > 0 ? e->resident_max : 0) / (int64_t)MIB));
 }

@@ -77,6 +77,11 @@ struct executor_callbacks {
    * return.
    */
   void (*done)(void *ctx, struct job *job, struct job_result *result);
+  /*
+   * The executor ended before it began the job, which it says by its exit code: the job is the callee's again, without
+   * an outcome. False, or NULL: not taken; the job gets its outcome from the death.
+   */
+  bool (*returned)(void *ctx, struct job *job);
   /* The process is gone and logged, and has no job. The callee frees the executor. */
   void (*dead)(void *ctx);
 };

@@ -54,6 +54,7 @@ enum outcome_end outcome_classify(const struct outcome_death *death) {
   if (death->lingers) return death->killed ? death->kill_reason : OUTCOME_END_BROKER;
   if (end->exited && end->exit_code == EXECUTOR_EXIT_OOM) return OUTCOME_END_OOM;
   if (end->exited && end->exit_code == EXECUTOR_EXIT_CRASHED) return OUTCOME_END_GAVE_UP;
+  if (end->exited && end->exit_code == EXECUTOR_EXIT_REWIND && !death->killed) return OUTCOME_END_REWIND;
   if (!end->exited && end->signal == SIGSYS) return OUTCOME_END_SANDBOX;
   if (death->killed && (end->exited || end->signal == SIGKILL)) return death->kill_reason;
   return end->exited ? OUTCOME_END_EXIT : OUTCOME_END_SIGNAL;
@@ -89,6 +90,9 @@ static void general_message(const struct outcome_death *death, enum outcome_end 
              (double)death->resident_bytes / (1 << 20), death->memory_mb, how);
     break;
   case OUTCOME_END_GAVE_UP: snprintf(out, size, "V8 gave up (%s)", how); break;
+  case OUTCOME_END_REWIND:
+    snprintf(out, size, "the executor could not be put back as new after an earlier job (%s)", how);
+    break;
   case OUTCOME_END_SANDBOX:
     snprintf(out, size, "the executor made a system call that the sandbox forbids (%s)", how);
     break;

@@ -34,6 +34,7 @@ struct job;
   /* and these it did itself */                                                                              \
   X(OOM, "oom", OOM, "MemoryError", INFO)                                                                    \
   X(GAVE_UP, "gave_up", CRASHED, "CrashError", WARN) /* V8, for another reason */                            \
+  X(REWIND, "rewind", CRASHED, "CrashError", WARN)   /* it could not be put back as new after a job */       \
   X(SANDBOX, "sandbox", SANDBOX_VIOLATION, "SandboxError", WARN)                                             \
   X(SIGNAL, "signal", CRASHED, "CrashError", WARN)                                                           \
   X(EXIT, "exit", CRASHED, "CrashError", WARN)

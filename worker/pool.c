@@ -45,12 +45,14 @@
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 10000
 #define POOL_MAX 256
+#define RETURNS_MAX 3 /* an executor that ends so may lie */
 #define LIVED_MS 1000 /* an executor that was ready for so long did start properly */
 
 struct waiter {
   TAILQ_ENTRY(waiter) entry;
   struct job *job;
   int64_t since_ns;
+  unsigned returns;
   struct job_result result; /* in pool->settled only */
 };
 TAILQ_HEAD(waiters, waiter);
@@ -64,6 +66,8 @@ struct member {
   char tenant[JOB_TENANT_MAX + 1];
   int64_t idle_since_ns;
   double queued_ms; /* of its job */
+  int64_t queued_since_ns;
+  unsigned returns; /* of its job: executors that ended before they began it */
 };
 
 struct pool {
@@ -323,6 +327,23 @@ static void member_done(void *ctx, struct job *job, struct job_result *result) {
   pool_changed(pool);
 }
 
+/* The job is first in the line again. */
+static bool member_returned(void *ctx, struct job *job) {
+  struct member *member = ctx;
+  struct pool *pool = member->pool;
+  struct waiter *waiter;
+
+  if (member->returns == RETURNS_MAX || pool->shut) return false;
+  waiter = calloc(1, sizeof(*waiter));
+  if (waiter == NULL) return false;
+  *waiter = (struct waiter){.job = job, .since_ns = member->queued_since_ns, .returns = member->returns + 1};
+  TAILQ_INSERT_HEAD(&pool->waiting, waiter, entry);
+  pool->waiting_count++;
+  pool->running--;
+  pool_changed(pool);
+  return true;
+}
+
 static void member_dead(void *ctx) {
   struct member *member = ctx;
   struct pool *pool = member->pool;
@@ -349,6 +370,7 @@ static const struct executor_callbacks member_callbacks = {
     .changed = member_changed,
     .ready = member_ready,
     .done = member_done,
+    .returned = member_returned,
     .dead = member_dead,
 };
 
@@ -411,6 +433,8 @@ static void pool_start_job(struct pool *pool, struct member *member, struct wait
 
   waiter_take(pool, waiter);
   member->queued_ms = clock_ms(clock_monotonic_ns() - waiter->since_ns);
+  member->queued_since_ns = waiter->since_ns;
+  member->returns = waiter->returns;
   r = executor_run(member->executor, waiter->job);
   if (r < 0) {
     char message[96];

@@ -36,12 +36,13 @@
 
 #include "engine/status.h"
 
-#define WIRE_PROTOCOL_VERSION 2
+#define WIRE_PROTOCOL_VERSION 3
 #define WIRE_HEADER_SIZE 12
 #define WIRE_CALL_NAME_MAX 64u
 #define WIRE_CALL_ARGS_MAX (64u << 10)
 #define WIRE_TRACE_MAX (8u << 20)
-#define WIRE_TRACE_WRITTEN_MAX (WIRE_TRACE_MAX - 64) /* by an executor: a replay's has one more word (engine/trace.hh) */
+#define WIRE_TRACE_WRITTEN_MAX                                                                               \
+  (WIRE_TRACE_MAX - 64) /* by an executor: a replay's has one more word (engine/trace.hh) */
 #define WIRE_INSPECT_MAX (32u << 20)
 #define WIRE_INSPECT_NAME_MAX 128u
 

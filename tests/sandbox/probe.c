@@ -5,11 +5,16 @@
  *
  * `//probe NAME` makes the attempt NAME of deny_*.c; `//probe number_N` the system call N with arguments of
  * zero. The result is "RETURNED ERRNO". Any other code goes to V8.
+ *
+ * `//probe spoil NAME` does to this process' memory what no part of isoq does, so that it cannot be rewound
+ * (test_rewinding.c).
  */
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "engine/engine.h"
@@ -34,6 +39,35 @@ static bool wanted(const struct engine_job *job, char name[128]) {
   return true;
 }
 
+/* ---- memory that cannot be rewound */
+
+static uint8_t own_page[4096] __attribute__((aligned(4096)));
+static void *spare_page; /* inaccessible, since before the checkpoint */
+
+static bool spoil(const char *name) {
+  const int kind = MAP_PRIVATE | MAP_ANONYMOUS;
+
+  if (strcmp(name, "spoil more") == 0) return mmap(NULL, 4096, PROT_NONE, kind, -1, 0) != MAP_FAILED;
+  /* As many pages as before. */
+  if (strcmp(name, "spoil exchange") == 0)
+    return munmap(spare_page, 4096) == 0 &&
+           mmap(NULL, 4096, PROT_READ | PROT_WRITE, kind, -1, 0) != MAP_FAILED;
+  if (strcmp(name, "spoil fault") == 0) {
+    own_page[0]++;
+    return mprotect(own_page, sizeof(own_page), PROT_READ) == 0;
+  }
+  return false;
+}
+
+static int result_of(struct execution_result *out, const char *text) {
+  *out = (struct execution_result){.success = true,
+                                   .status = ISOQ_STATUS_OK,
+                                   .result = strdup(text),
+                                   .result_len = strlen(text),
+                                   .result_type = ISOQ_TYPE_STRING};
+  return out->result == NULL ? -ENOMEM : 0;
+}
+
 static const struct deny_case *find(const char *name) {
   const struct deny_case *one;
 
@@ -49,9 +83,13 @@ int __wrap_engine_run(const struct engine_job *job, const struct runtime_config 
   long value;
 
   /* The first call is the warm-up job's, before the lock-down. */
-  if (deny_broker == 0) deny_broker = getppid();
+  if (deny_broker == 0) {
+    deny_broker = getppid();
+    spare_page = mmap(NULL, sizeof(own_page), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  }
   if (!wanted(job, name)) return __real_engine_run(job, config, host, out);
 
+  if (strncmp(name, "spoil ", 6) == 0) return spoil(name) ? result_of(out, "spoilt") : -EINVAL;
   one = find(name);
   errno = 0;
   if (one != NULL)
@@ -61,10 +99,5 @@ int __wrap_engine_run(const struct engine_job *job, const struct runtime_config 
   else
     return -EINVAL;
   snprintf(text, sizeof(text), "%ld %d", value, value == -1 ? errno : 0);
-  *out = (struct execution_result){.success = true,
-                                   .status = ISOQ_STATUS_OK,
-                                   .result = strdup(text),
-                                   .result_len = strlen(text),
-                                   .result_type = ISOQ_TYPE_STRING};
-  return out->result == NULL ? -ENOMEM : 0;
+  return result_of(out, text);
 }

@@ -1,14 +1,15 @@
 /*
  * Nothing gets out of a locked executor: every attempt of the deny_*.c files, made from inside one.
  *
- *     test_deny SUBJECT SETTING
+ *     test_deny SUBJECT SETTING [rewind]
  *
  * SUBJECT is that of one file (files, network, processes, memory); `numbers`, every system call that the
  * sandbox's table does not list; or `worker`, what a real worker makes of a violation. SETTING is where the
  * broker lives, so where the executors it starts do: `root`; `user`, an ordinary user; `no-userns`, an
  * ordinary user whom the machine refuses user namespaces. The whole program moves there at its start, by
  * giving up rights and by a seccomp filter, so that everything it starts is started as in production
- * (worker/spawn.c), and nothing of the machine is changed.
+ * (worker/spawn.c), and nothing of the machine is changed. With `rewind`, the executors are such as rewind, which have
+ * one descriptor more.
  *
  * ISOQ_TEST_PROBE names isoq-executor-probe (probe.c). Each attempt has an executor of its own, since it is
  * to be the last thing that one does; the next ones start meanwhile. Only where the filter is lenient, in
@@ -60,6 +61,7 @@ static enum setting {
   SETTING_NO_USERNS
 } setting;
 static const char *const setting_names[] = {"root", "user", "no-userns"};
+static uint32_t rewind_mb; /* 0: they do not rewind */
 
 /* ---- executors ---- */
 
@@ -67,6 +69,7 @@ struct executor {
   struct spawn_child child;
   uint32_t jobs;
   char sandbox[300]; /* from HELLO, once it was read */
+  bool retired;      /* its last RESULT asked for another process: an attempt that worked cannot be rewound */
   struct wire_header header;
   uint8_t *payload;
 };
@@ -78,7 +81,7 @@ static struct executor current = {.child.pid = 0}; /* the one of the test that r
 static struct executor start(bool unlocked) {
   struct executor executor = {0};
   char error[SPAWN_ERROR_SIZE];
-  int r = spawn_start(probe_path, unlocked, 0, &executor.child, error, sizeof(error));
+  int r = spawn_start(probe_path, unlocked, unlocked ? 0 : rewind_mb, &executor.child, error, sizeof(error));
 
   ck_assert_msg(r == 0, "%s: %s", probe_path, error);
   return executor;
@@ -202,6 +205,7 @@ static struct outcome run(const char *code) {
   }
   ck_assert_int_eq(current.header.type, WIRE_RESULT);
   ck_assert_int_eq(wire_result_decode(current.payload, current.header.length, &result), 0);
+  current.retired = result.retire;
   ck_assert_msg(result.status == ISOQ_STATUS_OK, "'%s' ended with %s", code, isoq_status_name(result.status));
   snprintf(outcome.text, sizeof(outcome.text), "%.*s", (int)result.result.len, result.result.data);
   sscanf(outcome.text, "%ld %d", &outcome.value, &outcome.error);
@@ -252,6 +256,10 @@ static void let_go(void) {
   struct spawn_end end;
 
   if (current.child.pid == 0) return;
+  if (current.retired) {
+    put_down(&current);
+    return;
+  }
   ck_assert_str_eq(run("6 * 7").text, "42");
   if (SANITIZED) {
     spares[spare_count++] = current;
@@ -308,6 +316,7 @@ START_TEST(the_executors_are_locked_as_the_setting_permits) {
   ck_assert(in_force("rlimits"));
   ck_assert(in_force("nocaps"));
   ck_assert(in_force("nodump"));
+  ck_assert_int_eq(in_force("rewind"), rewind_mb > 0);
   if (setting == SETTING_NO_USERNS) ck_assert(!users && !mounts);
   ck_assert_int_eq(in_force("userns"), !mounts && users);
   ck_assert_int_eq(in_force("mountns"), mounts || users);
@@ -611,7 +620,10 @@ static Suite *suite(void) {
 }
 
 static bool parse(int argc, char **argv) {
-  if (argc != 3) return false;
+  if (argc == 4 && strcmp(argv[3], "rewind") == 0)
+    rewind_mb = 256;
+  else if (argc != 3)
+    return false;
   subject = argv[1];
   for (size_t i = 0; i < sizeof(setting_names) / sizeof(setting_names[0]); i++) {
     if (strcmp(argv[2], setting_names[i]) != 0) continue;
@@ -631,7 +643,7 @@ int main(int argc, char **argv) {
 #endif
   if (!parse(argc, argv) || probe_path == NULL) {
     fprintf(stderr, "usage: [ISOQ_TEST_PROBE=PATH] test_deny files|network|processes|memory|numbers|worker "
-                    "root|user|no-userns\n");
+                    "root|user|no-userns [rewind]\n");
     return 2;
   }
   r = enter_setting();

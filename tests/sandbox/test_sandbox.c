@@ -431,7 +431,7 @@ static void become_nobody(void) {
 }
 
 static void enter_with(bool lenient, struct sandbox_report *report) {
-  const struct sandbox_options options = {.highest_fd = 16, .lenient = lenient};
+  const struct sandbox_options options = {.highest_fd = 16, .statm_fd = -1, .lenient = lenient};
   char error[256];
 
   if (sandbox_enter(&options, report, error, sizeof(error)) < 0) {
@@ -580,7 +580,7 @@ START_TEST(a_second_thread_is_refused) {
   int status;
 
   if (child == 0) {
-    const struct sandbox_options options = {.highest_fd = 16, .lenient = false};
+    const struct sandbox_options options = {.highest_fd = 16, .statm_fd = -1, .lenient = false};
     struct sandbox_report report;
     char error[256] = "";
     pthread_t thread;
@@ -602,7 +602,7 @@ START_TEST(without_seccomp_the_error_names_the_step) {
   int status;
 
   if (child == 0) {
-    const struct sandbox_options options = {.highest_fd = 16, .lenient = false};
+    const struct sandbox_options options = {.highest_fd = 16, .statm_fd = -1, .lenient = false};
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     struct sandbox_report report;
     char error[256] = "";

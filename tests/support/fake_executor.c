@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "engine/executor_exit.h"
 #include "worker/wire.h"
 
 #define SOCKET 3
@@ -395,6 +396,16 @@ static void do_gate(const struct order *o) {
   send_result(o->job, ISOQ_STATUS_OK, "through");
 }
 
+/* As one that could not be put back as new after an earlier job: as often as it can remove a file of this name. */
+static void do_exit_unrewound(const struct order *o) {
+  if (strchr(o->argument, '/') == NULL || unlink(o->argument) == 0) _exit(EXECUTOR_EXIT_REWIND);
+  send_result(o->job, ISOQ_STATUS_OK, "ran");
+}
+
+static void do_print_exit(const struct order *o) {
+  print(o), _exit(EXECUTOR_EXIT_REWIND);
+}
+
 static void do_print_crash(const struct order *o) {
   print(o), abort();
 }
@@ -418,6 +429,8 @@ static const struct {
     {"hang", do_hang},
     {"cancellable", do_cancellable},
     {"exit", do_exit},
+    {"exit-unrewound", do_exit_unrewound},
+    {"print-exit", do_print_exit},
     {"die-by", do_die_by},
     {"dying", do_dying},
     {"dying-and-living-on", do_dying_and_living_on},
