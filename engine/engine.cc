@@ -39,7 +39,6 @@ enum {
   kDisposed
 } platform_state = kNotStarted;
 int platform_error;
-bool rewinding;          // engine_rewind_init() was called
 bool abandoned_isolates; // then V8 cannot be disposed of either
 
 // All settings of V8 in one place; they are fixed once V8 runs.
@@ -47,9 +46,6 @@ void SetFlags() {
   v8::V8::SetFlagsFromString("--single-threaded");
 #if V8_MAJOR_VERSION >= 12
   v8::V8::SetFlagsFromString("--no-memory-protection-keys"); // no pkey system calls in the sandbox
-  // The hash seed is the one in V8's library otherwise, for everybody. It takes 5 ms for each isolate, so only where
-  // there are few of them.
-  if (rewinding) v8::V8::SetFlagsFromString("--rehash-snapshot");
 #elif V8_MAJOR_VERSION == 11
   v8::V8::SetFlagsFromString("--no-wasm-lazy-compilation"); // crashes there without helper threads
 #endif
@@ -613,9 +609,7 @@ struct runtime_config runtime_config_default(void) {
 }
 
 int engine_rewind_init(void) {
-  int error = RewindPrepareMalloc();
-  rewinding = error == 0;
-  return error;
+  return RewindPrepareMalloc();
 }
 
 int engine_checkpoint(const struct engine_rewind_options *options) {

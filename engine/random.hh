@@ -9,7 +9,7 @@
 // What stays as it is until the process is replaced (executor_max_jobs) is the hash seed, which lies in hashes everywhere
 // in the heap: nothing short of a new isolate changes it. A script does not see it. Who measured it in an earlier job of
 // the same tenant could make keys for a later one that collide, and so slow that one down, within its own limits.
-// (Without rewinding, Debian's V8 13.6 gives every isolate of every process one and the same: engine.cc, SetFlags().)
+// Debian's V8 13.6 gives every isolate of every process one and the same, so there it makes no difference.
 #ifndef ISOQ_ENGINE_RANDOM_HH
 #define ISOQ_ENGINE_RANDOM_HH
 

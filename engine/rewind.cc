@@ -404,6 +404,7 @@ int StartCatching() {
   struct sigaction action = {};
   action.sa_sigaction = OnFault;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigfillset(&action.sa_mask); // another handler, in here, could meet a cold page: the end
   if (catching) return 0;
   if (sigaction(SIGSEGV, &action, &before_ours) < 0) return -errno;
   catching = true;
@@ -595,6 +596,19 @@ bool IsAsBefore(const Table *table) {
   return ReadCounts(table->statm, &now) && now == then;
 }
 
+// V8 commits parts of its tables of functions without the page allocator: what was inaccessible is so again, whoever
+// changed it. Many calls, so only where the counts say that there is something.
+bool CloseInaccessible(const Table *table) {
+  for (size_t i = 0; i < table->mapping_count; i++) {
+    const Mapping &mapping = table->mappings[i];
+    void *pages = reinterpret_cast<void *>(mapping.start);
+    if (mapping.protection == PROT_NONE && (madvise(pages, mapping.end - mapping.start, MADV_DONTNEED) < 0 ||
+                                            mprotect(pages, mapping.end - mapping.start, PROT_NONE) < 0))
+      return false;
+  }
+  return true;
+}
+
 size_t MappedPages(const Table *table, const MemoryChanges &changes, uintptr_t heap_end) {
   size_t pages = table->counts.mapped + (heap_end - table->heap_end) / kPage;
   for (size_t i = 0; i < changes.mapped_count; i++)
@@ -674,7 +688,7 @@ int CheckpointRestore(const MemoryChanges &changes, volatile void *keep, size_t 
   int error = RestoreMappings(table, changes);
   if (error != 0) return error; // with the signals blocked: no handler may run on such memory
   if (!RestoreRuns(table)) return -ENOMEM;
-  if (!IsAsBefore(table)) return -ENOTRECOVERABLE;
+  if (!IsAsBefore(table) && !(CloseInaccessible(table) && IsAsBefore(table))) return -ENOTRECOVERABLE;
   if (keep_len > 0) memcpy(const_cast<void *>(keep), kept, keep_len);
   GetWarm()->restoring = false;
   return sigprocmask(SIG_SETMASK, &before, nullptr) < 0 ? -errno : 0;

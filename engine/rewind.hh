@@ -25,9 +25,10 @@
 // The last one is not taken on trust. A descriptor of /proc/self/statm, opened before the lock-down, tells how many pages
 // the process has mapped, and how many of them are private and writable. The first is compared before the RESULT of each
 // job goes out, with what it was at the checkpoint and what pages.hh and malloc have added; both are compared again
-// after the rewind, with the checkpoint's. (V8 13.6 was caught by the second one: it commits its table of WebAssembly
-// functions by itself. It has begun that before the checkpoint now; when it grows, the process is replaced.) Not seen:
-// two changes behind the back of both which are equal in size and kind.
+// after the rewind, with the checkpoint's. Where only the second one differs, whatever was inaccessible at the checkpoint
+// is dropped and made inaccessible again, and the counts must agree then: V8 13.6 commits more of its tables of functions
+// by itself, for jobs with thousands of them. Not seen: two changes behind the back of both which are equal in size and
+// kind.
 //
 // It fails closed. CheckpointRefusal() names what it cannot undo, and the process must be replaced then:
 //  - the job's end was not clean (the engine's to say);
