@@ -44,7 +44,7 @@ sys.dont_write_bytecode = True  # no files beside the sources
 
 import kinds
 import kinds_engine  # registers its own
-from wire import DEFAULT_MEMORY_MB, Executor, WireError
+from wire import DEFAULT_MEMORY_MB, EXIT_REWIND, Executor, WireError
 
 # After these the process stays. (The pool keeps none after output_limit, which this test can do without.)
 CLEAN = {'ok', 'error', 'output_limit'}
@@ -109,6 +109,11 @@ class Lane:
         if self.executor is None:
             self.executor, self.served = Executor(self.run.path, *self.arguments), []
         result = self.executor.run(job, self.run.patience_s)
+        if self.executor.code == EXIT_REWIND and self.executor.used > 0:
+            # It ended after its last result, and this job has not begun: the pool runs it in another one.
+            self.retired += 1
+            self.replace(clean=False)
+            return self.execute(job)
         self.oldest = max(self.oldest, self.executor.used)
         self.retired += result['status'] in CLEAN and result['retire']
         if result['status'] not in CLEAN or result['retire']:
@@ -124,6 +129,10 @@ class Lane:
         try:
             if clean:
                 executor.finish()
+        except WireError:
+            if executor.code != EXIT_REWIND:
+                raise
+            self.retired += 1
         finally:
             executor.kill()
 

@@ -25,7 +25,7 @@ STREAMS = {'log': 'stdout', 'info': 'stdout', 'debug': 'stdout', 'warn': 'stderr
 START_PATIENCE_S = 60
 DEFAULT_MEMORY_MB = 128
 EXIT_PATIENCE_S = 30
-EXIT_OK, EXIT_OOM = 0, 70
+EXIT_OK, EXIT_OOM, EXIT_REWIND = 0, 70, 76
 
 
 class WireError(Exception):
