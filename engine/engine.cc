@@ -609,7 +609,11 @@ struct runtime_config runtime_config_default(void) {
 }
 
 int engine_rewind_init(void) {
+#if V8_MAJOR_VERSION == 11
+  return -ENOTSUP; // a second isolate beside the prepared one makes a system call that the sandbox forbids
+#else
   return RewindPrepareMalloc();
+#endif
 }
 
 int engine_checkpoint(const struct engine_rewind_options *options) {

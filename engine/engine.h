@@ -51,7 +51,7 @@ struct engine_rewind_options {
 
 /*
  * Sets malloc up for it. At the start of main(), before engine_init(). 0, or -ENOTSUP where there is no rewinding:
- * under sanitizers.
+ * under sanitizers, and with V8 11.
  */
 int engine_rewind_init(void);
 

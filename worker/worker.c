@@ -51,9 +51,9 @@
 #define LAST_WORD_S 5 /* for Redis to confirm, after the drain's own time */
 #define LEAVE_S 2
 #define RATE_MS 5000
-#define TRIM_ABOVE_BYTES (1u << 20) /* of a result */
+#define TRIM_ABOVE_BYTES (1u << 20) /* that malloc keeps */
 #define SEEDS 32                    /* 256 bytes: what getrandom() gives whole, whatever signal comes */
-#define TRIM_TICKS 4                /* until Redis has it, and its copies are freed */
+#define TRIM_TICKS 4 /* between two looks */
 
 enum phase {
   PHASE_SERVING,
@@ -77,7 +77,7 @@ struct worker {
   enum phase phase;
   int exit_status;
   bool told_ready;
-  unsigned trim_ticks; /* for so many ticks yet, free memory goes back to the kernel */
+  unsigned trim_ticks; /* since malloc was looked at */
   double run_ms_average;
   uint64_t given_back, fenced, duplicates, redis_down;
   int64_t started_ns, started_at_ms;
@@ -260,7 +260,6 @@ static void worker_publish(struct worker *w, struct job *job, const struct job_r
     errand_free(errand);
     worker_give_up(w, "publishing a result");
   }
-  if (len > TRIM_ABOVE_BYTES) w->trim_ticks = TRIM_TICKS;
   job_free(job);
 }
 
@@ -534,16 +533,20 @@ static void worker_rate(struct worker *w) {
   w->rated_ns = now_ns;
 }
 
+/* What a large result or many waiting jobs needed goes back to the kernel when they are gone. */
+static void worker_trim(struct worker *w) {
+  if (++w->trim_ticks < TRIM_TICKS) return;
+  w->trim_ticks = 0;
+  if (mallinfo2().fordblks > TRIM_ABOVE_BYTES) malloc_trim(0);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *ctx) {
   struct worker *w = ctx;
   uint64_t before = w->given_back;
 
   (void)fd, (void)what;
   worker_rate(w);
-  if (w->trim_ticks > 0) {
-    w->trim_ticks--;
-    malloc_trim(0);
-  }
+  worker_trim(w);
   if (pool_waiting(w->pool) == 0) return;
   pool_take_waiting(w->pool, STUCK_MS, worker_give_back, w);
   if (w->given_back == before) return;
