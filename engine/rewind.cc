@@ -40,14 +40,14 @@ constexpr size_t kStackReserveBytes = 4u << 20;
 struct Mapping {
   uintptr_t start, end;
   int protection;
-  bool saved;
+  bool saved, anonymous;
 };
 
 // Sealed: not writable at the checkpoint, so to be looked at only when its permission has changed.
 struct Run { // of pages; in the order of addresses
   uintptr_t start, end;
   const uint8_t *saved; // null: a gap, which reads as it did once its pages are dropped
-  bool executable, cold, sealed;
+  bool executable, cold, sealed, anonymous;
 };
 
 // As /proc/self/statm counts.
@@ -72,6 +72,7 @@ struct Warm {
 constexpr size_t kWarmBytes = 3 * kPage;
 static_assert(sizeof(Warm) <= kWarmBytes);
 constexpr size_t kGapWindowPages = 16, kMaxGapWindowPages = 4096; // of a gap, that become writable at once
+constexpr size_t kMaxClearedPages = 256;                          // of gaps: they stay resident
 constexpr size_t kKernelBytes = 4 * kPage;                        // around the thread's own structure
 
 // The area's head. Copies of the pages follow it.
@@ -145,8 +146,9 @@ int ReadMapping(Table *table, char *line) {
   if (start < own + kAreaBytes && end > own) return start >= own && end <= own + kAreaBytes ? 0 : -EPROTO;
   if (at[3] != 'p') return protection & PROT_WRITE ? -EBUSY : 0;
   // What a file's mapping reads as without being writable cannot have been changed by its permission alone.
-  bool saved = (protection & PROT_WRITE) || ((protection & PROT_READ) && IsAnonymous(at));
-  return AddMapping(table, {start, end, protection, saved}) ? 0 : -E2BIG;
+  bool anonymous = IsAnonymous(at),
+       saved = (protection & PROT_WRITE) || ((protection & PROT_READ) && anonymous);
+  return AddMapping(table, {start, end, protection, saved, anonymous}) ? 0 : -E2BIG;
 }
 
 int ReadMappings(Table *table) {
@@ -221,11 +223,15 @@ int ReadPages(Table *table) {
                  ? 0
                  : -E2BIG;
     });
-    bool executable = mapping.protection & PROT_EXEC, sealed = !(mapping.protection & PROT_WRITE);
+    auto describe = [&](Run *described) {
+      described->executable = mapping.protection & PROT_EXEC;
+      described->sealed = !(mapping.protection & PROT_WRITE);
+      described->anonymous = mapping.anonymous;
+    };
     for (; run < table->run_count; run++)
-      table->runs[run].executable = executable, table->runs[run].sealed = sealed;
+      describe(&table->runs[run]);
     for (; gap < table->gap_count; gap++)
-      table->gaps[gap].executable = executable, table->gaps[gap].sealed = sealed;
+      describe(&table->gaps[gap]);
   }
   if (pagemap >= 0) close(pagemap);
   return error;
@@ -499,6 +505,20 @@ bool RestoreRange(const Run &run, uintptr_t start, uintptr_t end) {
   return true;
 }
 
+// A small gap of no file which jobs do use: to clear its pages costs less than to drop them and to fault them in again.
+bool ClearRange(const Warm::Range &range, size_t *pages) {
+  static const uint8_t zeros[kPage] = {};
+  size_t count = (range.end - range.start) / kPage;
+  if (range.run->saved != nullptr || !range.run->anonymous || count > kGapWindowPages ||
+      *pages + count > kMaxClearedPages)
+    return false;
+  *pages += count;
+  for (uintptr_t page = range.start; page < range.end; page += kPage)
+    if (memcmp(reinterpret_cast<void *>(page), zeros, kPage) != 0)
+      memset(reinterpret_cast<void *>(page), 0, kPage);
+  return true;
+}
+
 // Restores what lies in the range and is chosen.
 template <typename Choose>
 bool RestoreWithin(const Run *runs, size_t count, const MemoryRange &range, Choose choose) {
@@ -558,8 +578,11 @@ bool RestoreRuns(const Table *table) {
       !RestoreWithin(table->gaps, table->gap_count, everywhere, hot))
     return false;
   if (!warm->all) {
+    size_t cleared = 0;
     for (size_t i = 0; i < warm->count; i++)
-      if (!RestoreRange(*warm->ranges[i].run, warm->ranges[i].start, warm->ranges[i].end)) return false;
+      if (!ClearRange(warm->ranges[i], &cleared) &&
+          !RestoreRange(*warm->ranges[i].run, warm->ranges[i].start, warm->ranges[i].end))
+        return false;
     return true;
   }
   if (!VisitCold(table, [](const Run &run) { return RestoreRange(run, run.start, run.end); })) return false;

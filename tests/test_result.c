@@ -220,8 +220,8 @@ START_TEST(test_strings_are_written_as_json_c_reads_them) {
     ck_assert_ptr_nonnull(json);
     ck_assert_uint_eq(strlen(json), len);
     struct json_object *wanted = json_object_new_string_len(text, 5);
-    ck_assert_str_eq(json,
-                     json_object_to_json_string_ext(wanted, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    ck_assert_str_eq(json, json_object_to_json_string_ext(wanted, JSON_C_TO_STRING_PLAIN |
+                                                                      JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(wanted);
     free(json);
   }

@@ -577,7 +577,9 @@ int main(void) {
   int failed;
 
   if (engine_rewind_init() == -ENOTSUP) {
-    fprintf(stderr, "skipped: no rewinding with sanitizers (their shadow memory cannot be put back), nor with V8 11\n");
+    fprintf(
+        stderr,
+        "skipped: no rewinding with sanitizers (their shadow memory cannot be put back), nor with V8 11\n");
     return 77;
   }
   tcase_set_timeout(tests, 600);

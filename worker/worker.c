@@ -53,7 +53,7 @@
 #define RATE_MS 5000
 #define TRIM_ABOVE_BYTES (1u << 20) /* that malloc keeps */
 #define SEEDS 32                    /* 256 bytes: what getrandom() gives whole, whatever signal comes */
-#define TRIM_TICKS 4 /* between two looks */
+#define TRIM_TICKS 4                /* between two looks */
 
 enum phase {
   PHASE_SERVING,

@@ -50,7 +50,8 @@ static bool spoil(const char *name) {
   if (strcmp(name, "spoil more") == 0) return mmap(NULL, 4096, PROT_NONE, kind, -1, 0) != MAP_FAILED;
   /* As many pages as before, elsewhere. */
   if (strcmp(name, "spoil exchange") == 0)
-    return mmap(NULL, 4096, PROT_READ | PROT_WRITE, kind, -1, 0) != MAP_FAILED && munmap(spare_page, 4096) == 0;
+    return mmap(NULL, 4096, PROT_READ | PROT_WRITE, kind, -1, 0) != MAP_FAILED &&
+           munmap(spare_page, 4096) == 0;
   if (strcmp(name, "spoil fault") == 0) {
     own_page[0]++;
     return mprotect(own_page, sizeof(own_page), PROT_READ) == 0;
