@@ -124,7 +124,7 @@ def variants(settings, missing_peers):
                 continue  # it answers with the tiny job's result
             why = None
             if 'pooled' in name and not offers(POOL_OPTION):
-                why = 'this build does not offer it'
+                why = 'tried and not kept: docs/performance.md'
             found.append(Variant(part, name, lambda n=name, j=job: measure_isoq(n, j, settings), why))
         measures = {'isolated-vm, sync': lambda j=job: measure_isolated_vm('sync', j, settings),
                     'isolated-vm, async': lambda j=job: measure_isolated_vm('async', j, settings),

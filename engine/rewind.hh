@@ -42,7 +42,7 @@
 // A checkpoint is refused as well: shared writable memory, more threads, more mappings or bytes than there is room.
 //
 // What a job can know of earlier ones of its tenant all the same, until the process is replaced (executor_max_jobs,
-// 1,000 by default): the addresses of V8's heap, and the hash seed (random.hh).
+// 10,000 by default): the addresses of V8's heap, and the hash seed (random.hh).
 #ifndef ISOQ_ENGINE_REWIND_HH
 #define ISOQ_ENGINE_REWIND_HH
 
