@@ -152,6 +152,7 @@ static int make_parts(struct local *local, const struct config *config,
   settings_pool(config, &pool);
   pool.executors = 1;
   pool.spare_executors = 0;
+  pool.rewind_mb = 0; /* after its one job there is nothing to go back to */
   if (local->job->functions != 0 && (local->job->replay == NULL || local->job->replay->live))
     r = bindings_new(local->base, &bindings, &local->bindings, local->error, local->error_size);
   if (local->bindings != NULL) prctl(PR_SET_DUMPABLE, 0); /* as in worker.c: it holds credentials */
