@@ -265,6 +265,9 @@ static void start(void) {
 }
 
 static void stop(void) {
+  /* A look-up of a name that was cancelled is freed from the loop. */
+  while (event_base_get_num_events(base, EVENT_BASE_COUNT_ACTIVE) > 0)
+    event_base_loop(base, EVLOOP_NONBLOCK);
   event_base_free(base);
   redisFree(redis);
   redis_server_end(&server);
