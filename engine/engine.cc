@@ -46,7 +46,8 @@ void SetFlags() {
   v8::V8::SetFlagsFromString("--single-threaded");
 #if V8_MAJOR_VERSION >= 12
   v8::V8::SetFlagsFromString("--no-memory-protection-keys"); // no pkey system calls in the sandbox
-  v8::V8::SetFlagsFromString("--no-maglev-osr"); // without threads, a loop that Maglev entered never gets faster code
+  // Without threads, a loop that Maglev entered never gets faster code.
+  v8::V8::SetFlagsFromString("--no-maglev-osr");
 #elif V8_MAJOR_VERSION == 11
   v8::V8::SetFlagsFromString("--no-wasm-lazy-compilation"); // crashes there without helper threads
 #endif

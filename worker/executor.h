@@ -55,8 +55,8 @@ struct executor_inspect {
 };
 
 struct executor_options {
-  const char *path; /* borrowed, for executor_new() */
-  bool unlocked;    /* one that is not locked down is accepted only then */
+  const char *path;   /* borrowed, for executor_new() */
+  bool unlocked;      /* one that is not locked down is accepted only then */
   uint32_t rewind_mb; /* above 0: jobs with this memory_mb share an isolate, rewound after each */
   uint32_t grace_ms, start_timeout_ms, memory_slack_mb, max_timers;
   uint64_t max_result_bytes;
