@@ -6,19 +6,18 @@ uses it.
 """
 import os
 import resource
-import subprocess
 import time
 
 from support import (JOB_KINDS, MEMORY_MB, Failure, Rig, Variant, bench_program, executor_program, numbers_of,
                      output_of, peer_script, program_environment, until)
 import peers
 
-POOL_OPTION = '--pool'  # of isoq-executor, where it offers pooled pages without rewinding
+NOT_KEPT = 'isoq `fresh`, pooled'  # a row all the same: whoever misses it finds the reason
 
 # name: (what follows the programs' names); the order of the table.
 ISOQ = {
     'isoq `fresh`': ['bench-wire', []],
-    'isoq `fresh`, pooled': ['bench-wire', [POOL_OPTION]],
+    NOT_KEPT: None,
     'isoq `rewind`': ['bench-wire', [f'--rewind={MEMORY_MB}']],
     'isoq `process`': ['bench-wire --process', []],
     'isoq `fresh`, in process': ['bench-engine fresh', None],
@@ -110,11 +109,6 @@ def measure_workerd(job, settings):
                            job.expected, str(settings.engine_s), str(settings.engine_at_least), str(process.pid)])
 
 
-def offers(option):
-    done = subprocess.run([executor_program(), '--help'], capture_output=True, text=True, check=False)
-    return option in done.stdout
-
-
 def variants(settings, missing_peers):
     found = []
     for kind, job in JOB_KINDS.items():
@@ -122,9 +116,7 @@ def variants(settings, missing_peers):
         for name in ISOQ:
             if name.startswith('ceiling: the frames') and kind != 'tiny':
                 continue  # it answers with the tiny job's result
-            why = None
-            if 'pooled' in name and not offers(POOL_OPTION):
-                why = 'tried and not kept: docs/performance.md'
+            why = 'tried and not kept: docs/performance.md' if name == NOT_KEPT else None
             found.append(Variant(part, name, lambda n=name, j=job: measure_isoq(n, j, settings), why))
         measures = {'isolated-vm, sync': lambda j=job: measure_isolated_vm('sync', j, settings),
                     'isolated-vm, async': lambda j=job: measure_isolated_vm('async', j, settings),

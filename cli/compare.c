@@ -9,8 +9,8 @@
 #include "queue/job.h"
 #include "queue/utf8.h"
 
-#define DEPTH (JOB_DEPTH_MAX + 8)
-#define SHOWN_BEFORE 16 /* bytes, before the first that differs */
+#define DEPTH (JOB_DEPTH_MAX + 8) /* metadata is the deepest part */
+#define SHOWN_BEFORE 16           /* bytes, before the first that differs */
 #define SHOWN_BYTES 60
 
 struct json_object *compare_parse(const char *json, size_t len) {

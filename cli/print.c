@@ -13,12 +13,11 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/compare.h"
 #include "cli/excerpt.h"
 #include "cli/json_indent.h"
 #include "cli/terminal.h"
 #include "engine/status.h"
-
-#define PARSE_DEPTH (JOB_DEPTH_MAX + 8) /* metadata is the deepest part */
 
 struct text {
   const char *data;
@@ -162,20 +161,8 @@ static void print_truncated(struct json_object *result) {
     cli_error("the console output was cut at the job's limit; raise --max-output to see the rest");
 }
 
-static struct json_object *parse(const char *json, size_t len) {
-  struct json_tokener *tokener = json_tokener_new_ex(PARSE_DEPTH);
-  if (!tokener) return NULL;
-  struct json_object *result = json_tokener_parse_ex(tokener, json, (int)len);
-  json_tokener_free(tokener);
-  if (result && !json_object_is_type(result, json_type_object)) {
-    json_object_put(result);
-    return NULL;
-  }
-  return result;
-}
-
 int print_result(const struct print_options *options, const char *json, size_t len) {
-  struct json_object *result = parse(json, len), *success;
+  struct json_object *result = compare_parse(json, len), *success;
   if (!result || !json_object_object_get_ex(result, "success", &success)) {
     json_object_put(result);
     cli_error(

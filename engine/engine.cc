@@ -334,10 +334,9 @@ v8::Isolate *NewIsolate(size_t max_heap_bytes, CountingAllocator *allocator) {
   return isolate;
 }
 
-// The job in its isolate, which is entered; `context` null: in a new context.
+// The job in its isolate, which is entered.
 // Not inlined: a script has as much stack below this frame whoever made its isolate, and wherever.
-__attribute__((noinline)) void RunInIsolate(Runtime *runtime, const engine_job &job,
-                                            const v8::Global<v8::Context> *context) {
+__attribute__((noinline)) void RunInIsolate(Runtime *runtime, const engine_job &job) {
   v8::Isolate *isolate = runtime->isolate;
   isolate->SetStackLimit(reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) - kStackBytes);
   Trace trace(runtime->host, runtime->config, job.trace);
@@ -347,8 +346,9 @@ __attribute__((noinline)) void RunInIsolate(Runtime *runtime, const engine_job &
   isolate->AddNearHeapLimitCallback(NearHeapLimit, runtime);
   {
     v8::HandleScope scope(isolate);
-    v8::Context::Scope entered(context != nullptr ? context->Get(isolate)
-                                                  : NewContext(runtime, job.functions, job.function_count));
+    v8::Context::Scope entered(runtime->prepared != nullptr
+                                   ? runtime->Context()
+                                   : NewContext(runtime, job.functions, job.function_count));
     RunInContext(runtime, job);
   }
   isolate->RemoveNearHeapLimitCallback(NearHeapLimit, 0);
@@ -365,7 +365,7 @@ void RunInNewIsolate(const engine_job &job, const runtime_config &config, const 
   {
     v8::Isolate::Scope scope(isolate);
     Runtime runtime{isolate, config, host, budget.get(), platform.get(), out};
-    RunInIsolate(&runtime, job, nullptr);
+    RunInIsolate(&runtime, job);
   }
   // A heap that has run full may not even survive its own teardown. Such an isolate is left as it is: its
   // process is replaced after this job.
@@ -429,7 +429,7 @@ void RunInPrepared(const engine_job &job, const runtime_config &config, const en
     Runtime runtime{isolate, config, host, &budget, platform.get(), out};
     runtime.prepared = &prepared->functions;
     runtime.context.Reset(isolate, prepared->context);
-    RunInIsolate(&runtime, job, &prepared->context);
+    RunInIsolate(&runtime, job);
   }
   prepared->allocator.set_budget(&prepared->budget);
   platform->pages().EndJob();

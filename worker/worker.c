@@ -245,6 +245,17 @@ static int worker_settle(struct worker *w, const struct job *job, const struct j
                       recorded ? &record : NULL, on_settled, errand);
 }
 
+/* `retry` NULL: it is not tried again. */
+static void worker_log_job(const struct job *job, const struct job_result *result,
+                           const struct queue_deferral *retry) {
+  struct log_field pause = {0}; /* without a name: the end */
+
+  if (retry != NULL) pause = LOG_INT("retry_in_ms", retry->in_ms);
+  log_event(LOG_LEVEL_INFO, "job", LOG_TEXT("id", job->id), LOG_TEXT("queue", job->queue),
+            LOG_TEXT("status", isoq_status_name(result->status)), LOG_MS("queued_ms", result->queued_ms),
+            LOG_MS("run_ms", result->execution_time_ms), LOG_INT("attempt", job->attempt), pause);
+}
+
 /* Takes the job. */
 static void worker_publish(struct worker *w, struct job *job, const struct job_result *result,
                            const char *dead_reason) {
@@ -252,9 +263,7 @@ static void worker_publish(struct worker *w, struct job *job, const struct job_r
   char *json = NULL;
   size_t len = 0;
 
-  log_event(LOG_LEVEL_INFO, "job", LOG_TEXT("id", job->id), LOG_TEXT("queue", job->queue),
-            LOG_TEXT("status", isoq_status_name(result->status)), LOG_MS("queued_ms", result->queued_ms),
-            LOG_MS("run_ms", result->execution_time_ms), LOG_INT("attempt", job->attempt));
+  worker_log_job(job, result, NULL);
   if (errand == NULL || job_result_to_json(result, job, &json, &len) < 0 ||
       worker_settle(w, job, result, json, len, dead_reason, errand) < 0) {
     errand_free(errand);
@@ -281,10 +290,7 @@ static void worker_retry(struct worker *w, struct job *job, const struct job_res
   const struct queue_deferral deferral = {
       .attempt = job->attempt + 1, .retry = true, .in_ms = retry_pause_ms(job, w->config->max_backoff_ms)};
 
-  log_event(LOG_LEVEL_INFO, "job", LOG_TEXT("id", job->id), LOG_TEXT("queue", job->queue),
-            LOG_TEXT("status", isoq_status_name(result->status)), LOG_MS("queued_ms", result->queued_ms),
-            LOG_MS("run_ms", result->execution_time_ms), LOG_INT("attempt", job->attempt),
-            LOG_INT("retry_in_ms", deferral.in_ms));
+  worker_log_job(job, result, &deferral);
   worker_defer(w, job, &deferral);
 }
 
