@@ -19,7 +19,12 @@
  * what the lock-down leaves in memory is forgotten as well. Where a job cannot be undone, its RESULT asks for another
  * process, and this one takes no more jobs.
  *
- * Signals: SIGUSR1 cancels (see on_cancel), the fatal ones save the console and then kill as they would have;
+ * JOBs may come ahead of their turn, and wait in the socket. Some are given back: those which the broker asks for
+ * (on_take_back), and one that is found while a script waits. Their numbers are noted, the broker is told, and when such
+ * a JOB is read at last, it is skipped. A job is either begun or given back: it counts as begun from the moment in which
+ * its number is noted as such, and what counts as begun is not given back.
+ *
+ * Signals: SIGUSR1 cancels (see on_cancel), SIGUSR2 asks for jobs (on_take_back), the fatal ones save the console and then kill as they would have;
  * those which a terminal or an init system sends to everybody are ignored, since the broker decides when its
  * executors end. What V8 writes to stderr when it finds no way on is kept for them, since there is no stderr
  * then: it tells an array that V8 cannot make from a crash. Without a broker there is no executor: the socket closes, and the kernel kills it as well
@@ -76,9 +81,8 @@ static struct {
 
 /* The main code and the signal handlers share this; `busy` says whose it is. */
 static struct {
-  volatile sig_atomic_t busy;       /* the main code, or a handler, uses what follows or the socket */
-  volatile sig_atomic_t job;        /* number of the job that was received and not answered yet; 0: none */
-  volatile sig_atomic_t cancel_job; /* number of the job that shall be cancelled; 0: none */
+  volatile sig_atomic_t busy; /* the main code, or a handler, uses what follows or the socket */
+  volatile sig_atomic_t job;  /* number of the job that was received and not answered yet; 0: none */
   int64_t written_ms; /* when the console was last written, CLOCK_MONOTONIC; 0: not in this job */
   size_t batch_len;   /* of the CONSOLE payload that waits in `batch` */
   uint8_t batch[WIRE_HEADER_SIZE + BATCH_BYTES];
@@ -86,16 +90,43 @@ static struct {
   char trace[BATCH_BYTES];
 } console;
 
+/* What outlasts a rewind: numbers of jobs. The signal handlers share this, too. */
+static struct {
+  volatile sig_atomic_t cancel_job;             /* shall be cancelled; 0: none */
+  volatile sig_atomic_t seen, begun;            /* the last JOB that came; the last that is run, or was skipped */
+  volatile sig_atomic_t owed_after, owed_up_to; /* given back, and the broker was not told; up_to 0: none */
+  _Atomic uint64_t returned;                    /* the jobs that were given back: a bit of each number modulo 64 */
+} kept;
+
 /* ---- the socket ---- */
+
+static void broker_write(const void *head, size_t head_len, const void *tail, size_t tail_len);
 
 static void acquire(void) {
   console.busy = 1;
   atomic_signal_fence(memory_order_seq_cst);
 }
 
+/* The caller is busy. Async-signal-safe. */
+static void owed_write(void) {
+  const struct wire_returned message = {.after = (uint32_t)kept.owed_after, .up_to = (uint32_t)kept.owed_up_to};
+  uint8_t frame[WIRE_RETURNED_SIZE];
+
+  if (message.up_to == 0) return;
+  wire_returned_encode(frame, &message);
+  broker_write(frame, sizeof(frame), NULL, 0);
+  kept.owed_up_to = 0;
+}
+
+/* A handler that found the socket busy has left it to us to tell the broker. */
 static void release(void) {
-  atomic_signal_fence(memory_order_seq_cst);
-  console.busy = 0;
+  do {
+    acquire();
+    owed_write();
+    atomic_signal_fence(memory_order_seq_cst);
+    console.busy = 0;
+    atomic_signal_fence(memory_order_seq_cst);
+  } while (kept.owed_up_to != 0);
 }
 
 /* Writes all of it, or ends the process: without a broker there is nobody to run for. Async-signal-safe. */
@@ -311,7 +342,61 @@ static int take_message(const struct wire_header *header, const uint8_t *payload
   return 0;
 }
 
-/* The next frame of the broker: the answer to a call, or a message of the debugger. */
+/* ---- jobs ahead of their turn ---- */
+
+static uint64_t bit_of(sig_atomic_t job) {
+  return UINT64_C(1) << (job % 64);
+}
+
+/* What is asked for, and has not begun. What cannot be noted is run, in its turn. */
+static void on_take_back(int signal, siginfo_t *info, void *context) {
+  int saved_errno = errno;
+  uint64_t range = info->si_code == SI_QUEUE ? (uintptr_t)info->si_value.sival_ptr : 0;
+  sig_atomic_t after = (sig_atomic_t)(range >> 32), up_to = (sig_atomic_t)(range & INT32_MAX);
+
+  (void)signal, (void)context;
+  if (after < kept.begun) after = kept.begun;
+  if (after < up_to && up_to - kept.begun <= 64 && kept.owed_up_to == 0) {
+    for (sig_atomic_t job = after + 1; job <= up_to; job++)
+      kept.returned |= bit_of(job);
+    kept.owed_after = after;
+    kept.owed_up_to = up_to;
+    if (!console.busy) release();
+  }
+  errno = saved_errno;
+}
+
+/* False: it was given back. */
+static bool begin_job(sig_atomic_t job) {
+  kept.begun = job;
+  atomic_signal_fence(memory_order_seq_cst);
+  if (!(kept.returned & bit_of(job))) return true;
+  kept.returned &= ~bit_of(job);
+  return false;
+}
+
+/* Behind a job that waits: somebody else may be idle. */
+static void return_job(const struct wire_header *header) {
+  sig_atomic_t job = (sig_atomic_t)header->job;
+  sigset_t usr2, before;
+
+  if (job <= kept.seen) _exit(EXECUTOR_EXIT_PROTOCOL);
+  kept.seen = job;
+  if (!broker_skip(header->length)) _exit(EXECUTOR_EXIT_BROKER_GONE);
+  sigemptyset(&usr2);
+  sigaddset(&usr2, SIGUSR2);
+  sigprocmask(SIG_BLOCK, &usr2, &before);
+  if (kept.returned & bit_of(job)) {
+    kept.returned &= ~bit_of(job);
+  } else {
+    kept.owed_after = job - 1;
+    kept.owed_up_to = job;
+  }
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  release();
+}
+
+/* The next frame of the broker: the answer to a call, a message of the debugger, or a job ahead of its turn. */
 static void read_message(void) {
   uint8_t head[WIRE_HEADER_SIZE];
   struct wire_header header;
@@ -319,6 +404,10 @@ static void read_message(void) {
 
   if (broker_read(head, sizeof(head)) != 1) _exit(EXECUTOR_EXIT_BROKER_GONE);
   if (wire_header_decode(head, &header) < 0) _exit(EXECUTOR_EXIT_PROTOCOL);
+  if (header.type == WIRE_JOB) {
+    return_job(&header);
+    return;
+  }
   if (header.type != WIRE_REPLY && header.type != WIRE_INSPECT_IN) _exit(EXECUTOR_EXIT_PROTOCOL);
   payload = malloc(header.length > 0 ? header.length : 1);
   if (payload == NULL) host_dying(NULL, ISOQ_STATUS_OOM, "no memory for a message of the broker");
@@ -342,7 +431,7 @@ static void host_tick(void *ctx) {
   (void)ctx;
   console_flush_from_handler();
   /* Again, because the signal may have come before the engine had a job that it could cancel. */
-  if (console.cancel_job == console.job) engine_cancel(ISOQ_STATUS_CANCELLED, "cancelled");
+  if (kept.cancel_job == console.job) engine_cancel(ISOQ_STATUS_CANCELLED, "cancelled");
 }
 
 static bool send_dying(enum isoq_status status, const char *why) {
@@ -379,17 +468,17 @@ static void on_cancel(int signal, siginfo_t *info, void *context) {
   int saved_errno = errno;
 
   (void)signal, (void)context;
-  if (job != 0) console.cancel_job = job;
+  if (job != 0) kept.cancel_job = job;
   if (job != 0 && job == console.job) engine_cancel(ISOQ_STATUS_CANCELLED, "cancelled");
   errno = saved_errno;
 }
 
 static ssize_t keep_last_words(void *cookie, const char *text, size_t size) {
-  size_t room = sizeof(last_words.text) - 1 - last_words.len, kept = size < room ? size : room;
+  size_t room = sizeof(last_words.text) - 1 - last_words.len, fits = size < room ? size : room;
 
   (void)cookie;
-  memcpy(last_words.text + last_words.len, text, kept);
-  last_words.len += kept;
+  memcpy(last_words.text + last_words.len, text, fits);
+  last_words.len += fits;
   last_words.text[last_words.len] = '\0';
   return (ssize_t)size;
 }
@@ -453,6 +542,8 @@ static int set_up_signals(void) {
   sigemptyset(&none);
   if (sigprocmask(SIG_SETMASK, &none, NULL) < 0) return -errno;
   if (sigaction(SIGUSR1, &action, NULL) < 0) return -errno;
+  action.sa_sigaction = on_take_back;
+  if (sigaction(SIGUSR2, &action, NULL) < 0) return -errno;
   action = (struct sigaction){.sa_handler = SIG_IGN};
   for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
     if (sigaction(ignored[i], &action, NULL) < 0) return -errno;
@@ -590,7 +681,7 @@ static bool run_job(const struct wire_job *message, bool rewinding) {
   last_words.len = 0;
   last_words.text[0] = '\0';
   last_words.memory_mb = message->max_heap_bytes >> 20;
-  if (console.cancel_job == console.job) {
+  if (kept.cancel_job == console.job) {
     result = result_of_failure(ISOQ_STATUS_CANCELLED, "CancelledError", "cancelled before it started");
   } else {
     r = engine_run(&job, &config, &host, &out);
@@ -605,12 +696,12 @@ static bool run_job(const struct wire_job *message, bool rewinding) {
   result.retire = rewinding && engine_rewind_refusal() != NULL;
   send_result(&result);
   execution_result_free(&out);
-  return !result.retire;
+  return !result.retire && isoq_status_is_clean(result.status);
 }
 
 /* Everything that was allocated since the last time is gone afterwards. */
 static void rewind_process(void) {
-  if (engine_rewind(&console.cancel_job, sizeof(console.cancel_job)) < 0) _exit(EXECUTOR_EXIT_REWIND);
+  if (engine_rewind(&kept, sizeof(kept)) < 0) _exit(EXECUTOR_EXIT_REWIND);
 }
 
 /* One frame of the broker after the other. Returns the exit code. */
@@ -618,8 +709,8 @@ static int serve(bool rewinding) {
   uint8_t head[WIRE_HEADER_SIZE];
   struct wire_header header;
   struct wire_job job;
+  sig_atomic_t number;
   uint8_t *payload = NULL;
-  uint32_t last_job = 0;
   bool fit = true;
   int r;
 
@@ -628,15 +719,18 @@ static int serve(bool rewinding) {
     if (r == 0) return EXECUTOR_EXIT_OK;
     if (r < 0) return EXECUTOR_EXIT_BROKER_GONE;
     if (wire_header_decode(head, &header) < 0) return EXECUTOR_EXIT_PROTOCOL;
-    if ((header.type == WIRE_REPLY || header.type == WIRE_INSPECT_IN) && header.job <= last_job &&
-        header.job > 0) {
+    number = (sig_atomic_t)header.job;
+    if ((header.type == WIRE_REPLY || header.type == WIRE_INSPECT_IN) && number <= kept.seen && number > 0) {
       if (!broker_skip(header.length)) return EXECUTOR_EXIT_BROKER_GONE;
       continue; /* for a job that is over */
     }
-    if (header.type != WIRE_JOB || header.job <= last_job) return EXECUTOR_EXIT_PROTOCOL;
-    if (!fit) return EXECUTOR_EXIT_REWIND;
-    last_job = header.job;
-    console.job = (sig_atomic_t)header.job;
+    if (header.type != WIRE_JOB || number <= kept.seen) return EXECUTOR_EXIT_PROTOCOL;
+    kept.seen = number;
+    if (!fit || !begin_job(number)) { /* who is not fit waits for its end, which is the broker's to bring */
+      if (!broker_skip(header.length)) return EXECUTOR_EXIT_BROKER_GONE;
+      continue;
+    }
+    console.job = number;
 
     payload = malloc(header.length > 0 ? header.length : 1);
     if (payload == NULL) host_dying(NULL, ISOQ_STATUS_OOM, "the system has none for the job");

@@ -5,6 +5,8 @@
 #ifndef ISOQ_ENGINE_STATUS_H
 #define ISOQ_ENGINE_STATUS_H
 
+#include <stdbool.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -31,6 +33,11 @@ enum isoq_status {
 
 /* The contract's name of a status; never NULL ("crashed" for a value outside the enum). */
 const char *isoq_status_name(enum isoq_status status);
+
+/* The executor may run another job after one that ended so; both sides go by it. */
+static inline bool isoq_status_is_clean(enum isoq_status status) {
+  return status == ISOQ_STATUS_OK || status == ISOQ_STATUS_ERROR;
+}
 
 /* A type name for ExecutionResult.result_type. */
 #define ISOQ_RESULT_TYPE_LIST(X)                                                                             \

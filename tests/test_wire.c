@@ -21,6 +21,7 @@ union message {
   struct wire_job job;
   struct wire_result result;
   struct wire_dying dying;
+  struct wire_returned returned;
   struct wire_console_entry entry;
   struct wire_call call;
   struct wire_reply reply;
@@ -64,6 +65,10 @@ static int decode_inspect_out(const uint8_t *payload, size_t len, union message 
   return wire_inspect_out_decode(payload, len, &out->text);
 }
 
+static int decode_returned(const uint8_t *payload, size_t len, union message *out) {
+  return wire_returned_decode(payload, len, &out->returned);
+}
+
 /* A batch of exactly one entry. */
 static int decode_entry(const uint8_t *payload, size_t len, union message *out) {
   struct wire_console_entry entry = {0};
@@ -84,7 +89,7 @@ typedef int decoder(const uint8_t *payload, size_t len, union message *out);
 
 static decoder *const decoders[] = {decode_hello,      decode_job,        decode_result, decode_dying,
                                     decode_entry,      decode_call,       decode_reply,  decode_trace,
-                                    decode_inspect_in, decode_inspect_out};
+                                    decode_inspect_in, decode_inspect_out, decode_returned};
 #define DECODER_COUNT ((int)(sizeof(decoders) / sizeof(decoders[0])))
 
 /* Decodes a copy of exactly this size; a refusal must leave the output as it was. */
@@ -202,6 +207,11 @@ static bool make_example(int i, struct wire_buffer *buffer, decoder **decode) {
   case 8: *decode = decode_trace; return wire_trace_encode(buffer, 1, a_trace) == 0;
   case 9: *decode = decode_inspect_in; return wire_inspect_in_encode(buffer, 1, a_message) == 0;
   case 10: *decode = decode_inspect_out; return wire_inspect_out_encode(buffer, 1, a_message) == 0;
+  case 11:
+    *decode = decode_returned;
+    wire_returned_encode(small, &(struct wire_returned){.after = 1, .up_to = 3});
+    len = WIRE_RETURNED_SIZE;
+    break;
   default: return false;
   }
   buffer->data = malloc(len);
@@ -230,7 +240,7 @@ START_TEST(an_unknown_type_is_refused) {
   for (int type = 0; type < 256; type++) {
     uint8_t bytes[WIRE_HEADER_SIZE] = {0};
     struct wire_header header = {.length = 77};
-    bool known = type >= WIRE_HELLO && type <= WIRE_INSPECT_OUT;
+    bool known = type >= WIRE_HELLO && type <= WIRE_RETURNED;
 
     bytes[4] = (uint8_t)type;
     ck_assert_int_eq(wire_header_decode(bytes, &header), known ? 0 : -EBADMSG);
@@ -256,7 +266,7 @@ START_TEST(padding_that_is_not_zero_is_refused) {
 END_TEST
 
 START_TEST(a_length_over_the_types_maximum_is_refused) {
-  for (int type = WIRE_HELLO; type <= WIRE_INSPECT_OUT; type++) {
+  for (int type = WIRE_HELLO; type <= WIRE_RETURNED; type++) {
     uint8_t bytes[WIRE_HEADER_SIZE];
     struct wire_header header = {.length = 77};
 
@@ -429,6 +439,24 @@ START_TEST(a_death_comes_back) {
   ck_assert_int_eq(wire_dying_decode(frame + WIRE_HEADER_SIZE, header.length, &got), 0);
   ck_assert_int_eq(got.status, ISOQ_STATUS_OOM);
   assert_text(got.why, a_death.why);
+}
+END_TEST
+
+START_TEST(a_range_of_returned_jobs_comes_back_and_is_never_empty) {
+  uint8_t frame[WIRE_RETURNED_SIZE];
+  struct wire_returned got = {0};
+  struct wire_header header;
+
+  wire_returned_encode(frame, &(struct wire_returned){.after = 0x01020304, .up_to = UINT32_MAX});
+  ck_assert_int_eq(wire_header_decode(frame, &header), 0);
+  ck_assert_int_eq(header.type, WIRE_RETURNED);
+  ck_assert_uint_eq(header.job, 0);
+  ck_assert_uint_eq(header.length, WIRE_RETURNED_SIZE - WIRE_HEADER_SIZE);
+  ck_assert_int_eq(wire_returned_decode(frame + WIRE_HEADER_SIZE, header.length, &got), 0);
+  ck_assert_uint_eq(got.after, 0x01020304);
+  ck_assert_uint_eq(got.up_to, UINT32_MAX);
+  wire_returned_encode(frame, &(struct wire_returned){.after = 7, .up_to = 7});
+  ck_assert_int_eq(wire_returned_decode(frame + WIRE_HEADER_SIZE, header.length, &got), -EBADMSG);
 }
 END_TEST
 
@@ -841,6 +869,7 @@ static Suite *wire_suite(void) {
   tcase_add_test(good, an_error_comes_back);
   tcase_add_test(good, every_status_and_type_comes_back);
   tcase_add_test(good, a_death_comes_back);
+  tcase_add_test(good, a_range_of_returned_jobs_comes_back_and_is_never_empty);
   tcase_add_test(good, a_call_and_its_answer_come_back);
   tcase_add_test(good, a_debuggers_messages_come_back);
   tcase_add_test(good, console_entries_come_back_in_order);

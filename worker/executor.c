@@ -3,10 +3,13 @@
  *
  * - executor_enter() is the only function that changes the state, and the only one that arms or disarms a
  * timer.
- * - Everything that comes in goes through executor_pump(): read until there is no more, handle frame by
- * frame, and only then tell the owner. So a job's outcome is delivered once, after the last byte that was
- * there, and no callback runs in the middle of a buffer. It also finds out that an executor died right behind
- * its RESULT before the next job is given to it.
+ * - Everything that comes in goes through executor_pump(): read, handle frame by frame up to one that is news for
+ * the owner (a RESULT, jobs that were given back), tell him, go on. No callback runs in the middle of a frame. Behind
+ * the RESULT of the last job it reads until there is no more: so it finds out that an executor died right behind it
+ * before the next job is given to it.
+ * - Of several jobs an executor runs the oldest that has no verdict. That one's number is on every frame, its are the
+ * deadlines, and it is to blame for a death, unless the executor was killed for the one before it, whose RESULT was
+ * on its way.
  * - The end is decided by the pidfd alone. Before a job's outcome is made from a death, the socket is read to
  * its end: what was printed is kept, and a RESULT that was complete counts.
  * - After SIGKILL nothing is left to wait for but the kernel. If even that takes too long (a process stuck in
@@ -46,6 +49,17 @@
 #define RESULT_SLACK_BYTES (4 * MIB) /* the error's texts: executor_main.c cuts each at 1 MiB */
 #define LAST_WORDS_SIZE 2048
 #define KEEP_BYTES (64u << 10)
+#define AHEAD_PATIENCE_MS 10
+#define AHEAD_BYTES (64u << 10) /* the socket holds them: a JOB never waits for its reader behind another */
+#define JOB_OVERHEAD_BYTES 256  /* of a JOB, beside its texts: more than enough */
+
+/* A JOB that was written to the executor. */
+struct given {
+  struct job *job;
+  uint32_t number;
+  size_t end, bytes; /* where it ends in `outgoing`; how long it is, about */
+  bool ahead;        /* it was written while another one ran */
+};
 
 struct executor {
   struct event_base *base;
@@ -55,20 +69,26 @@ struct executor {
 
   enum executor_state state;
   struct spawn_child child;
-  struct event *readable, *writable, *said, *ended, *deadline, *watch;
+  struct event *readable, *writable, *said, *ended, *deadline, *watch, *impatience;
   int64_t deadline_ns;
 
   struct inbox inbox;
   struct wire_buffer outgoing;
-  size_t sent, job_end; /* the JOB is sent when `sent` is past job_end */
-  bool deaf;            /* nothing more is read: a rule was broken, or the stream is over */
+  size_t sent; /* a JOB is sent when this is past its end */
+  bool deaf;   /* nothing more is read: a rule was broken, or the stream is over */
 
-  struct job *job;
-  uint32_t sequence; /* of the job, on this connection */
+  struct job *job;      /* the one that runs: the oldest without a verdict */
+  struct given current; /* that job's, also when it has ended */
+  struct given next[EXECUTOR_AHEAD_MAX];
+  unsigned next_count;
+  uint32_t last_number;   /* of a job on this connection */
+  uint32_t killed_number; /* of the job that the executor was killed for */
   uint32_t jobs;
   struct outcome outcome;
   struct job_result result; /* told by a RESULT, not delivered yet */
   bool has_result, cancelled;
+  bool taking_back;        /* the jobs ahead were asked for */
+  struct wire_returned returned; /* not told to the owner yet; up_to 0: nothing */
   bool retire;              /* the RESULT asked for another process */
   struct calls *calls;      /* NULL: the job has called nothing so far */
   struct result_text trace; /* of the job, as far as it came */
@@ -162,8 +182,8 @@ static int64_t busy_deadline(const struct executor *e, int64_t now) {
   return e->cancelled && now + grace < at ? now + grace : at;
 }
 
-/* Entering the state one is in arms the timers anew: BUSY when the job is cancelled, DRAINING after SIGKILL.
- */
+/* Entering the state one is in arms the timers anew: BUSY when the job is cancelled, when another takes its place or is
+ * sent ahead; DRAINING after SIGKILL. */
 static void executor_enter(struct executor *e, enum executor_state next) {
   static const bool allowed[EXECUTOR_STATES][EXECUTOR_STATES] = {
       [EXECUTOR_SPAWNING] = {[EXECUTOR_SPAWNING] = true, [EXECUTOR_READY] = true, [EXECUTOR_DRAINING] = true},
@@ -176,6 +196,8 @@ static void executor_enter(struct executor *e, enum executor_state next) {
 
   assert(allowed[before][next]);
   event_del(e->deadline);
+  e->deadline_ns = INT64_MAX;
+  event_del(e->impatience);
   if (next != EXECUTOR_BUSY) event_del(e->watch);
   e->state = next;
   switch (next) {
@@ -183,6 +205,8 @@ static void executor_enter(struct executor *e, enum executor_state next) {
   case EXECUTOR_BUSY:
     if (e->options.inspect == NULL || e->cancelled) arm_deadline(e, busy_deadline(e, now));
     if (before != EXECUTOR_BUSY) arm(e->watch, ms_to_ns(WATCH_INTERVAL_MS));
+    if (e->next_count > 0 && !e->taking_back)
+      arm(e->impatience, e->job_started_ns + ms_to_ns(AHEAD_PATIENCE_MS) - now);
     break;
   case EXECUTOR_DRAINING:
     arm_deadline(e, now + ms_to_ns(e->death.killed ? LINGER_MS : (int64_t)e->options.grace_ms));
@@ -204,6 +228,7 @@ __attribute__((format(printf, 3, 4))) static void executor_kill(struct executor 
   if (e->state == EXECUTOR_DEAD || e->death.killed) return;
   e->death.killed = true;
   e->death.kill_reason = why;
+  e->killed_number = e->current.number;
   if (!e->death.gave_up) {
     va_start(arguments, format);
     vsnprintf(e->death.message, sizeof(e->death.message), format, arguments);
@@ -251,9 +276,19 @@ static void end_calls(struct executor *e) {
   e->trace_bytes = 0;
 }
 
+static struct given take_next(struct executor *e) {
+  struct given first = e->next[0];
+
+  e->next_count--;
+  memmove(e->next, e->next + 1, e->next_count * sizeof(e->next[0]));
+  if (e->next_count == 0) e->taking_back = false;
+  return first;
+}
+
 struct job *executor_abandon(struct executor *e) {
   struct job *job = e->job;
 
+  if (job == NULL && e->next_count > 0) job = take_next(e).job;
   e->job = NULL;
   end_calls(e);
   outcome_clear(&e->outcome);
@@ -268,8 +303,19 @@ struct job *executor_abandon(struct executor *e) {
 void executor_cancel(struct executor *e) {
   if (e->state != EXECUTOR_BUSY || e->cancelled) return;
   e->cancelled = true;
-  spawn_cancel(&e->child, e->sequence);
+  spawn_cancel(&e->child, e->current.number);
   executor_enter(e, EXECUTOR_BUSY);
+}
+
+void executor_take_back(struct executor *e) {
+  if (e->state != EXECUTOR_BUSY || e->next_count == 0 || e->taking_back) return;
+  e->taking_back = true;
+  spawn_take_back(&e->child, e->current.number, e->last_number);
+}
+
+static void on_impatience(evutil_socket_t fd, short what, void *ctx) {
+  (void)fd, (void)what;
+  executor_take_back(ctx);
 }
 
 /* ---- messages ---- */
@@ -280,11 +326,11 @@ void executor_cancel(struct executor *e) {
   (BIT(WIRE_CONSOLE) | BIT(WIRE_RESULT) | BIT(WIRE_DYING) | BIT(WIRE_CALL) | BIT(WIRE_TRACE) |               \
    BIT(WIRE_INSPECT_OUT))
 
-/* Which messages each state permits; in BUSY and DRAINING only while the job has no verdict yet. */
+/* Which messages each state permits; those of a job only while it has no verdict yet. */
 static const unsigned permitted[EXECUTOR_STATES] = {
     [EXECUTOR_SPAWNING] = BIT(WIRE_HELLO),
-    [EXECUTOR_BUSY] = OF_A_JOB,
-    [EXECUTOR_DRAINING] = OF_A_JOB,
+    [EXECUTOR_BUSY] = OF_A_JOB | BIT(WIRE_RETURNED),
+    [EXECUTOR_DRAINING] = OF_A_JOB | BIT(WIRE_RETURNED),
 };
 
 static const char *const state_names[] = {
@@ -313,13 +359,14 @@ static bool trace_was_asked_for(const struct job *job) {
 /* Looks at a header before its payload has come. */
 static bool executor_admits(struct executor *e, const struct wire_header *header) {
   const char *name = wire_type_name((int)header->type);
-  uint32_t job = e->state == EXECUTOR_SPAWNING ? 0 : e->sequence;
+  bool of_a_job = BIT(header->type) & OF_A_JOB;
+  uint32_t job = of_a_job ? e->current.number : 0;
 
   if (!(permitted[e->state] & BIT(header->type)))
     executor_breach(e, "a %s message in state %s", name, state_names[e->state]);
-  else if (e->state != EXECUTOR_SPAWNING && e->job == NULL)
+  else if (of_a_job && e->job == NULL)
     executor_breach(e, "a %s message without a job", name);
-  else if (e->state != EXECUTOR_SPAWNING && has_verdict(e))
+  else if (of_a_job && has_verdict(e))
     executor_breach(e, "a %s message after the end of the job", name);
   else if (header->type == WIRE_INSPECT_OUT && e->options.inspect == NULL)
     executor_breach(e, "an %s message of a job that is not inspected", name);
@@ -354,6 +401,16 @@ static void warn_of_reduced_sandbox(const char *sandbox) {
             LOG_TEXT("why", "this system permits no namespaces; seccomp still refuses files and sockets"));
 }
 
+static void warn_of_no_rewinding(const struct executor *e, const char *sandbox) {
+  static bool warned;
+
+  if (warned || e->options.rewind_mb == 0 || strstr(sandbox, "rewind") != NULL) return;
+  warned = true;
+  log_event(LOG_LEVEL_WARN, "no_rewinding", LOG_TEXT("v8", e->v8_version),
+            LOG_TEXT("why", "this executor cannot be put back as new after a job: each job gets a new isolate, which "
+                            "takes some ms, as with `isolate = fresh`"));
+}
+
 static void on_hello(struct executor *e, const uint8_t *payload, size_t len) {
   struct wire_hello hello;
   char sandbox[257];
@@ -380,6 +437,7 @@ static void on_hello(struct executor *e, const uint8_t *payload, size_t len) {
             LOG_TEXT("sandbox", sandbox), LOG_MS("start_ms", clock_ms(e->ready_ns - e->spawned_ns)),
             LOG_INT("resident_mb", e->resident_at_ready / (int64_t)MIB));
   if (hello.locked_down) warn_of_reduced_sandbox(sandbox);
+  warn_of_no_rewinding(e, sandbox);
   executor_enter(e, EXECUTOR_READY);
 }
 
@@ -493,7 +551,7 @@ static void on_answer(void *ctx, uint32_t call, bool ok, const char *json, size_
   const struct wire_reply reply = {.call = call, .ok = ok, .json = {json, len}};
 
   if (e->state != EXECUTOR_BUSY) return;
-  if (wire_reply_encode(&e->outgoing, e->sequence, &reply) < 0)
+  if (wire_reply_encode(&e->outgoing, e->current.number, &reply) < 0)
     executor_kill(e, OUTCOME_END_BROKER, "the worker has no memory for the answer of a host function");
   else
     executor_write(e);
@@ -529,7 +587,7 @@ int executor_inspect(struct executor *e, const char *text, size_t len) {
 
   if (e->state != EXECUTOR_BUSY || e->options.inspect == NULL) return -ENOENT;
   if (len > WIRE_INSPECT_MAX) return -EMSGSIZE;
-  r = wire_inspect_in_encode(&e->outgoing, e->sequence, (struct wire_text){text, len});
+  r = wire_inspect_in_encode(&e->outgoing, e->current.number, (struct wire_text){text, len});
   if (r < 0)
     executor_kill(e, OUTCOME_END_BROKER, "there is no memory for a message of the debugger");
   else
@@ -546,7 +604,82 @@ static void on_inspect_out(struct executor *e, const uint8_t *payload, size_t le
     e->options.inspect->message(e->options.inspect->ctx, message.data, message.len);
 }
 
-/* Handles the frames that are whole. */
+/* ---- which job runs ---- */
+
+/* In DRAINING as well: its RESULT may have come before the end. */
+static void executor_begin(struct executor *e, struct given given) {
+  e->current = given;
+  e->job = given.job;
+  e->jobs++;
+  e->cancelled = false;
+  e->has_result = false;
+  e->resident_job_max = 0;
+  e->job_started_ns = clock_monotonic_ns();
+  e->job_started_ms = clock_real_ms();
+  e->job_cpu_ns = spawn_cpu_ns(&e->child);
+  outcome_begin(&e->outcome, given.job);
+  if (e->state != EXECUTOR_DRAINING) executor_enter(e, EXECUTOR_BUSY);
+}
+
+static void executor_begin_next(struct executor *e) {
+  executor_begin(e, take_next(e));
+}
+
+/* ---- jobs that were given back ---- */
+
+static bool has_said_nothing(const struct executor *e) {
+  return e->outcome.count == 0 && e->trace_bytes == 0 && e->calls == NULL;
+}
+
+static bool returns_current(const struct executor *e, const struct wire_returned *returned) {
+  return e->job != NULL && returned->after < e->current.number && e->current.number <= returned->up_to;
+}
+
+static void on_returned(struct executor *e, const uint8_t *payload, size_t len) {
+  struct wire_returned message;
+
+  if (wire_returned_decode(payload, len, &message) < 0)
+    executor_breach(e, "a RETURNED message that is malformed");
+  else if (message.up_to > e->last_number || (e->next_count > 0 && message.after >= e->next[0].number))
+    executor_breach(e, "it returned jobs number %u to %u, and has number %u to %u", message.after + 1,
+                    message.up_to, e->current.number, e->last_number);
+  else if (returns_current(e, &message) && !(e->current.ahead && has_said_nothing(e)))
+    executor_breach(e, "it returned job number %u, which it had begun", e->current.number);
+  else
+    e->returned = message;
+}
+
+/* The owner hears of the jobs in the order in which they were given. */
+static void executor_hand_back(struct executor *e) {
+  struct job *jobs[1 + EXECUTOR_AHEAD_MAX];
+  unsigned count = 0;
+  bool taken;
+
+  if (returns_current(e, &e->returned)) {
+    jobs[count++] = e->job;
+    e->job = NULL;
+    outcome_clear(&e->outcome);
+  }
+  while (e->next_count > 0 && e->next[0].number <= e->returned.up_to)
+    jobs[count++] = take_next(e).job;
+  e->returned = (struct wire_returned){0};
+  if (e->job == NULL && e->next_count > 0)
+    executor_begin_next(e);
+  else if (e->job == NULL && e->state == EXECUTOR_BUSY)
+    executor_enter(e, EXECUTOR_READY);
+  for (unsigned i = 0; i < count; i++) {
+    taken = e->callbacks.returned(e->ctx, jobs[i]);
+    assert(taken);
+    (void)taken;
+  }
+}
+
+/* What has come that the owner must hear of before more is read. */
+static bool has_news(const struct executor *e) {
+  return e->returned.up_to > 0 || (e->has_result && e->next_count > 0);
+}
+
+/* Handles the frames that are whole, up to one that is news for the owner. */
 static void executor_dispatch(struct executor *e) {
   static void (*const handlers[])(struct executor *, const uint8_t *, size_t) = {
       [WIRE_HELLO] = on_hello,
@@ -556,12 +689,13 @@ static void executor_dispatch(struct executor *e) {
       [WIRE_CALL] = on_call,
       [WIRE_TRACE] = on_trace,
       [WIRE_INSPECT_OUT] = on_inspect_out,
+      [WIRE_RETURNED] = on_returned,
   };
   struct wire_header header;
   const uint8_t *payload;
   int r;
 
-  while (!e->deaf) {
+  while (!e->deaf && !has_news(e)) {
     r = inbox_header(&e->inbox, &header);
     if (r == -EBADMSG)
       executor_breach(e, "a message of no known type");
@@ -595,9 +729,10 @@ static void measure_from_outside(const struct executor *e, struct job_result *re
   result->peak_memory_bytes = resident_of_job(e);
 }
 
-/* Hands the job out with its result: the last thing that its caller does with the executor. */
-static void executor_deliver(struct executor *e, struct job_result *result) {
+/* Takes the job out, with its result. */
+static struct job *executor_finish(struct executor *e, struct job_result *result) {
   struct job *job = e->job;
+  int64_t ran_ms = (int64_t)result->execution_time_ms;
 
   result->ran = true;
   result->trace_left_out = e->trace_bytes > e->trace.len;
@@ -607,73 +742,95 @@ static void executor_deliver(struct executor *e, struct job_result *result) {
   e->job = NULL;
   end_calls(e);
   outcome_clear(&e->outcome);
-  result->started_at_ms = e->job_started_ms;
   result->finished_at_ms = clock_real_ms();
-  e->callbacks.done(e->ctx, job, result);
-  job_result_free(result);
+  /* One that was sent ahead may have begun before we saw the RESULT of the one before it. */
+  result->started_at_ms =
+      result->finished_at_ms - ran_ms < e->job_started_ms ? result->finished_at_ms - ran_ms : e->job_started_ms;
+  return job;
 }
 
-static bool is_clean(const struct executor *e) {
-  return (e->result.status == ISOQ_STATUS_OK || e->result.status == ISOQ_STATUS_ERROR) && !e->cancelled;
+static void executor_deliver(struct executor *e, struct job *job, struct job_result *result) {
+  e->callbacks.done(e->ctx, job, result);
+  job_result_free(result);
 }
 
 /* A RESULT has come. What follows depends on how clean the end was. */
 static void executor_settle(struct executor *e) {
   struct job_result result = e->result;
-  bool clean = is_clean(e), retire = e->retire;
+  bool stays = isoq_status_is_clean(result.status) && !e->retire;
+  struct job *job;
 
   e->result = (struct job_result){0};
   e->has_result = false;
-  if (e->state == EXECUTOR_BUSY && inbox_left(&e->inbox) > 0) executor_breach(e, "bytes after the RESULT");
-  if (e->state == EXECUTOR_BUSY && e->sent < e->job_end)
+  if (e->state == EXECUTOR_BUSY && e->next_count == 0 && inbox_left(&e->inbox) > 0)
+    executor_breach(e, "bytes after the RESULT");
+  if (e->state == EXECUTOR_BUSY && e->sent < e->current.end)
     executor_breach(e, "a RESULT before the JOB was read");
   if (e->state == EXECUTOR_BUSY && e->deaf)
     executor_enter(e, EXECUTOR_DRAINING); /* it closed its socket; its death tells why */
-  if (e->state == EXECUTOR_BUSY && !clean)
+  if (e->state == EXECUTOR_BUSY && !isoq_status_is_clean(result.status))
     executor_kill(e, OUTCOME_END_RETIRED, "after a job that ended as %s", isoq_status_name(result.status));
-  else if (e->state == EXECUTOR_BUSY && retire)
+  else if (e->state == EXECUTOR_BUSY && e->retire)
     executor_kill(e, OUTCOME_END_RETIRED, "it asked for it after a job that it cannot rewind");
   inbox_rest(&e->inbox);
-  if (e->state == EXECUTOR_BUSY) executor_enter(e, EXECUTOR_READY);
-  executor_deliver(e, &result);
+  job = executor_finish(e, &result);
+  if (stays && e->next_count > 0)
+    executor_begin_next(e);
+  else if (e->state == EXECUTOR_BUSY)
+    executor_enter(e, EXECUTOR_READY);
+  executor_deliver(e, job, &result);
 }
 
-/* A rewind that failed is found out after the RESULT, when the next job may have been sent. */
-static bool has_not_begun(const struct executor *e) {
-  return outcome_classify(&e->death) == OUTCOME_END_REWIND && e->job != NULL && e->outcome.count == 0 &&
-         e->trace_bytes == 0 && e->calls == NULL;
+/*
+ * A job is not to blame for an executor that could not be rewound after the one before it, which is found out after
+ * the RESULT; nor for one that was killed for the one before it, whose RESULT was on its way.
+ */
+static bool is_innocent(const struct executor *e) {
+  if (outcome_classify(&e->death) == OUTCOME_END_REWIND) return has_said_nothing(e);
+  return e->death.killed && e->killed_number != e->current.number;
 }
 
 static bool executor_return(struct executor *e) {
   struct job *job = e->job;
 
-  if (e->callbacks.returned == NULL || e->cancelled || !has_not_begun(e)) return false;
+  if (e->callbacks.returned == NULL || e->cancelled) return false;
   e->job = NULL;
-  outcome_clear(&e->outcome);
-  if (e->callbacks.returned(e->ctx, job)) return true;
+  if (e->callbacks.returned(e->ctx, job)) {
+    end_calls(e);
+    outcome_clear(&e->outcome);
+    return true;
+  }
   e->job = job;
   return false;
 }
 
+/* Of the jobs which it had, the one that ran gets its outcome from the death; the others never began. */
 static void executor_settle_by_death(struct executor *e) {
   struct job_result result;
+  struct job *job;
+  bool began = e->job != NULL && !is_innocent(e);
 
-  if (executor_return(e)) return;
-  e->death.memory_mb = e->job->memory_mb;
-  e->death.resident_bytes = resident_of_job(e);
-  outcome_from_death(&e->outcome, &e->death, &result);
-  measure_from_outside(e, &result);
-  executor_deliver(e, &result);
+  for (; e->job != NULL || e->next_count > 0; began = false) {
+    if (e->job == NULL) executor_begin_next(e);
+    if (!began && executor_return(e)) continue;
+    e->death.memory_mb = e->job->memory_mb;
+    e->death.resident_bytes = resident_of_job(e);
+    outcome_from_death(&e->outcome, &e->death, &result);
+    measure_from_outside(e, &result);
+    job = executor_finish(e, &result);
+    executor_deliver(e, job, &result);
+  }
 }
 
 /* ---- input and output ---- */
 
-/* Reads and handles what is there, up to `budget` bytes. Calls no owner but `changed`. */
-static void executor_read(struct executor *e, size_t budget) {
-  size_t got = 0;
+/* Reads and handles what is there, up to `*budget` bytes, or to what is news. Calls no owner but `changed`. */
+static void executor_read(struct executor *e, size_t *budget) {
   int r;
 
-  while (!e->deaf && got < budget) {
+  for (;;) {
+    executor_dispatch(e);
+    if (e->deaf || has_news(e) || *budget == 0) return;
     r = inbox_fill(&e->inbox, e->child.socket);
     if (r == -EAGAIN) return;
     if (r <= 0) {
@@ -684,19 +841,24 @@ static void executor_read(struct executor *e, size_t budget) {
         executor_enter(e, EXECUTOR_DRAINING); /* its death comes next, or its deadline */
       return;
     }
-    got += (size_t)r;
-    executor_dispatch(e);
+    *budget -= (size_t)r < *budget ? (size_t)r : *budget;
   }
 }
 
 static void executor_pump(struct executor *e, size_t budget) {
   enum executor_state before = e->state;
 
-  executor_read(e, budget);
-  if (e->has_result)
-    executor_settle(e);
-  else if (before == EXECUTOR_SPAWNING && e->state == EXECUTOR_READY)
-    e->callbacks.ready(e->ctx);
+  do {
+    executor_read(e, &budget);
+    if (e->returned.up_to > 0)
+      executor_hand_back(e);
+    else if (e->has_result)
+      executor_settle(e);
+    else if (before == EXECUTOR_SPAWNING && e->state == EXECUTOR_READY)
+      e->callbacks.ready(e->ctx);
+    else
+      return;
+  } while (!e->deaf && (inbox_left(&e->inbox) > 0 || e->state == EXECUTOR_DRAINING));
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *ctx) {
@@ -720,7 +882,9 @@ static void executor_write(struct executor *e) {
   event_del(e->writable);
   if (e->sent == e->outgoing.len) {
     wire_buffer_reset(&e->outgoing, KEEP_BYTES);
-    e->sent = e->job_end = 0;
+    e->sent = e->current.end = 0;
+    for (unsigned i = 0; i < e->next_count; i++)
+      e->next[i].end = 0;
   }
 }
 
@@ -752,14 +916,36 @@ static int encode_job(struct executor *e, const struct job *job) {
       .inspect = {inspected ? job->id : NULL, inspected ? strlen(job->id) : 0},
   };
 
-  return wire_job_encode(&e->outgoing, e->sequence + 1, &message);
+  return wire_job_encode(&e->outgoing, e->last_number + 1, &message);
+}
+
+static size_t job_bytes(const struct job *job) {
+  return job->code.len + job->input.len + JOB_OVERHEAD_BYTES;
+}
+
+bool executor_has_room(const struct executor *e, const struct job *job) {
+  size_t bytes = job_bytes(job);
+
+  if (e->state != EXECUTOR_BUSY || e->next_count == EXECUTOR_AHEAD_MAX || e->taking_back || e->cancelled ||
+      e->calls != NULL || e->options.inspect != NULL || job->replay != NULL ||
+      clock_monotonic_ns() - e->job_started_ns > ms_to_ns(AHEAD_PATIENCE_MS))
+    return false;
+  bytes += e->current.bytes;
+  for (unsigned i = 0; i < e->next_count; i++)
+    bytes += e->next[i].bytes;
+  return bytes <= AHEAD_BYTES;
+}
+
+unsigned executor_ahead(const struct executor *e) {
+  return e->next_count;
 }
 
 int executor_run(struct executor *e, struct job *job) {
+  struct given given = {.job = job, .bytes = job_bytes(job), .ahead = e->state == EXECUTOR_BUSY};
   size_t before = e->outgoing.len;
   int r;
 
-  assert(e->state == EXECUTOR_READY && e->job == NULL);
+  assert(given.ahead ? executor_has_room(e, job) : e->state == EXECUTOR_READY && e->job == NULL);
   r = encode_job(e, job);
   if (r < 0) {
     /* What is left of an answer that came too late must go out whole, or the stream is lost. */
@@ -767,21 +953,20 @@ int executor_run(struct executor *e, struct job *job) {
     e->outgoing.failed = false;
     return r;
   }
-  e->job_end = e->outgoing.len;
-  e->sequence++;
-  e->jobs++;
-  e->job = job;
-  e->cancelled = false;
-  e->has_result = false;
-  e->resident_job_max = 0;
-  e->job_started_ns = clock_monotonic_ns();
-  e->job_started_ms = clock_real_ms();
-  e->job_cpu_ns = spawn_cpu_ns(&e->child);
-  outcome_begin(&e->outcome, job);
-  executor_enter(e, EXECUTOR_BUSY);
-  executor_write(e);
+  given.number = ++e->last_number;
+  given.end = e->outgoing.len;
+  if (given.ahead) {
+    e->next[e->next_count++] = given;
+    executor_enter(e, EXECUTOR_BUSY);
+    return 0;
+  }
+  executor_begin(e, given);
   if (e->options.inspect != NULL) e->options.inspect->started(e->options.inspect->ctx, job);
   return 0;
+}
+
+void executor_flush(struct executor *e) {
+  if (e->sent < e->outgoing.len && e->state == EXECUTOR_BUSY) executor_write(e);
 }
 
 /* What it says on stderr before it is ready: the reason, should it fail. */
@@ -835,16 +1020,13 @@ static void on_deadline(evutil_socket_t fd, short what, void *ctx) {
     break;
   case EXECUTOR_BUSY:
     /* If it is us who were late, its RESULT may be there. */
-    executor_read(e, PUMP_BYTES);
-    if (e->has_result)
-      executor_settle(e);
-    else if (e->state == EXECUTOR_BUSY)
-      on_busy_deadline(e);
+    executor_pump(e, PUMP_BYTES);
+    if (e->state == EXECUTOR_BUSY && clock_monotonic_ns() >= e->deadline_ns) on_busy_deadline(e);
     break;
   case EXECUTOR_DRAINING:
     if (!e->death.killed) {
       executor_kill(e, OUTCOME_END_BROKER, "it closed its socket, or said that it was dying, and went on");
-    } else if (e->job != NULL) {
+    } else if (e->job != NULL || e->next_count > 0) {
       e->death.lingers = true;
       executor_settle_by_death(e);
     }
@@ -917,7 +1099,7 @@ static void executor_obituary(struct executor *e) {
              "another one");
   log_event((enum log_level)outcome_end_log_level(end), "executor_death", LOG_INT("pid", e->child.pid),
             LOG_TEXT("kind", outcome_end_name(end)), LOG_TEXT("end", how), LOG_TEXT("why", e->death.message),
-            LOG_TEXT("job", e->job != NULL && !has_not_begun(e) ? e->job->id : ""), LOG_INT("jobs", e->jobs),
+            LOG_TEXT("job", e->job != NULL && !is_innocent(e) ? e->job->id : ""), LOG_INT("jobs", e->jobs),
             LOG_MS("lived_ms", clock_ms(clock_monotonic_ns() - e->spawned_ns)),
             LOG_INT("resident_mb", (e->resident_max > 0 ? e->resident_max : 0) / (int64_t)MIB));
 }
@@ -930,16 +1112,13 @@ static void on_ended(evutil_socket_t fd, short what, void *ctx) {
   /* No READY from here on, whatever the socket still holds. */
   if (e->state != EXECUTOR_DRAINING) executor_enter(e, EXECUTOR_DRAINING);
   if (e->said != NULL) on_said(e->child.stderr_fd, 0, e);
-  executor_read(e, SIZE_MAX);
+  executor_pump(e, SIZE_MAX);
   e->death.lingers = false;
   e->death.before_ready = e->ready_ns == 0;
   event_del(e->ended);
   executor_go_deaf(e);
   executor_obituary(e);
-  if (e->has_result)
-    executor_settle(e);
-  else if (e->job != NULL)
-    executor_settle_by_death(e);
+  executor_settle_by_death(e);
   executor_enter(e, EXECUTOR_DEAD);
   e->callbacks.dead(e->ctx);
 }
@@ -952,8 +1131,9 @@ static int make_events(struct executor *e) {
   e->ended = event_new(e->base, e->child.pidfd, EV_READ | EV_PERSIST, on_ended, e);
   e->deadline = event_new(e->base, -1, 0, on_deadline, e);
   e->watch = event_new(e->base, -1, EV_PERSIST, on_watch, e);
+  e->impatience = event_new(e->base, -1, 0, on_impatience, e);
   if (e->readable == NULL || e->writable == NULL || e->ended == NULL || e->deadline == NULL ||
-      e->watch == NULL)
+      e->watch == NULL || e->impatience == NULL)
     return -ENOMEM;
   if (e->child.stderr_fd >= 0) {
     e->said = event_new(e->base, e->child.stderr_fd, EV_READ | EV_PERSIST, on_said, e);
@@ -1008,7 +1188,8 @@ static void put_down(struct executor *e) {
 }
 
 void executor_free(struct executor *e) {
-  struct event *events[] = {e->readable, e->writable, e->said, e->ended, e->deadline, e->watch};
+  struct event *events[] = {e->readable, e->writable, e->said,      e->ended,
+                            e->deadline, e->watch,    e->impatience};
 
   for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
     if (events[i] != NULL) event_free(events[i]);

@@ -28,6 +28,8 @@ struct executor;
 struct job;
 struct job_result;
 
+#define EXECUTOR_AHEAD_MAX 8 /* jobs in an executor's socket, beside the one that runs */
+
 enum executor_state {
   EXECUTOR_SPAWNING,
   EXECUTOR_READY,
@@ -71,14 +73,15 @@ struct executor_callbacks {
   void (*changed)(void *ctx, enum executor_state from, enum executor_state to);
   void (*ready)(void *ctx);
   /*
-   * The job that executor_run() took has its outcome; it is the callee's again. The state is READY (a job may
-   * be given at once) or DRAINING. Contents of `result` may be moved out by zeroing it; the rest is freed on
+   * A job that executor_run() took has its outcome; it is the callee's again. The state is READY (a job may
+   * be given at once), DRAINING, or BUSY with the next one that was sent ahead. Contents of `result` may be moved out by zeroing it; the rest is freed on
    * return.
    */
   void (*done)(void *ctx, struct job *job, struct job_result *result);
   /*
-   * The executor ended before it began the job, which it says by its exit code: the job is the callee's again, without
-   * an outcome. False, or NULL: not taken; the job gets its outcome from the death.
+   * The executor has not begun the job, and will not: it gave it back, or it ended before. (Or it was killed for the job
+   * before, too late, and may just have begun.) The job is the callee's again, without an outcome. False: not taken, the
+   * job gets its outcome from the death; permitted where the state is DRAINING. May be NULL where nothing is sent ahead.
    */
   bool (*returned)(void *ctx, struct job *job);
   /* The process is gone and logged, and has no job. The callee frees the executor. */
@@ -93,8 +96,20 @@ int executor_new(struct event_base *base, const struct executor_options *options
 /* Kills and reaps it if need be; no callback. Has no job, or the caller took it by executor_abandon(). */
 void executor_free(struct executor *executor);
 
-/* READY only. Takes the job on 0; -ENOMEM: it stays the caller's. */
+/*
+ * Takes the job on 0; -ENOMEM: it stays the caller's. READY: it runs now. BUSY, and executor_has_room(): it is sent ahead,
+ * and runs after those which were given before it. Its deadlines begin when it does. If the one that runs takes longer
+ * than some ms, or waits for anything, those ahead come back by `returned`. executor_flush() sends what was given.
+ */
 int executor_run(struct executor *executor, struct job *job);
+void executor_flush(struct executor *executor);
+
+/* BUSY, and the job may be sent ahead: small, with fewer than EXECUTOR_AHEAD_MAX before it, behind one that has just begun. */
+bool executor_has_room(const struct executor *executor, const struct job *job);
+unsigned executor_ahead(const struct executor *executor); /* jobs sent ahead and not begun */
+
+/* Asks for the jobs that were sent ahead: each comes back by `returned`, unless it begins before the question arrives. */
+void executor_take_back(struct executor *executor);
 
 /* A message of the debugger, to the job that runs; empty: the debugger has gone. 0; -ENOENT: none runs that has a
  * debugger; -EMSGSIZE: above WIRE_INSPECT_MAX; -ENOMEM. */
@@ -106,7 +121,7 @@ void executor_cancel(struct executor *executor);
 /* It is not needed any more, and has no job. */
 void executor_retire(struct executor *executor);
 
-/* Kills it; its job, which gets no outcome, or NULL. */
+/* Kills it; a job of its, which gets no outcome; NULL: no more. */
 struct job *executor_abandon(struct executor *executor);
 
 enum executor_state executor_state(const struct executor *executor);

@@ -14,6 +14,12 @@
  *
  * A job with a process of its own is given a fresh executor, which ends with it.
  *
+ * A small job takes less time than two processes need to wake each other. So when nothing idle can serve the job that is
+ * first in line, and an executor of its tenant has run small jobs of late, it is sent to that one ahead of its turn, and
+ * so are those behind it: as many as are done in AHEAD_MS, and more when half of them are. What got stuck behind a job that
+ * takes longer comes back (executor.h), into the line where it was, and waits there for an idle one. Only the first in line is
+ * sent ahead: a tenant that has no executor yet is not overtaken for ever.
+ *
  * An executor that has served its number of jobs is worn: it ends when a fresh one is ready to take its
  * place, and goes on working until then (or until it has served twice its number). While there is a worn one,
  * a pool without spares keeps one. So a planned replacement costs no time.
@@ -46,14 +52,18 @@
 #define BACKOFF_MAX_MS 10000
 #define POOL_MAX 256
 #define RETURNS_MAX 3 /* an executor that ends so may lie */
+#define AHEAD_MS 2.0
+#define PACE_UNKNOWN_MS 10.0 /* no job is sent ahead */
 #define LIVED_MS 1000 /* an executor that was ready for so long did start properly */
 
+/* A job in one of three lists: waiting for an executor, given to one, or settled without one. */
 struct waiter {
   TAILQ_ENTRY(waiter) entry;
   struct job *job;
-  int64_t since_ns;
-  unsigned returns;
-  struct job_result result; /* in pool->settled only */
+  int64_t since_ns, started_ns; /* 0: not yet */
+  unsigned returns;             /* by executors that did not begin it */
+  bool cancelled;               /* given, and not started */
+  struct job_result result;     /* settled */
 };
 TAILQ_HEAD(waiters, waiter);
 
@@ -65,9 +75,9 @@ struct member {
   bool bound; /* to `tenant`; not fresh any more */
   char tenant[JOB_TENANT_MAX + 1];
   int64_t idle_since_ns;
-  double queued_ms; /* of its job */
-  int64_t queued_since_ns;
-  unsigned returns; /* of its job: executors that ended before they began it */
+  struct waiters given; /* the first one runs, the others were sent ahead */
+  double pace_ms;       /* of its jobs: how long one takes, on average of late */
+  bool behind;          /* less than half of what may be ahead is */
 };
 
 struct pool {
@@ -81,7 +91,8 @@ struct pool {
 
   LIST_HEAD(, member) members;
   unsigned by_state[EXECUTOR_STATES]; /* members */
-  unsigned running;                   /* jobs that were given to one, and have no outcome */
+  unsigned running;                   /* jobs that were started and have no outcome */
+  unsigned ahead;                     /* jobs that were given, and not started */
 
   struct waiters waiting;
   size_t waiting_count;
@@ -119,7 +130,7 @@ void pool_each_running(const struct pool *pool, void (*each)(void *ctx, const st
 }
 
 size_t pool_waiting(const struct pool *pool) {
-  return pool->waiting_count;
+  return pool->waiting_count + pool->ahead;
 }
 
 unsigned pool_free_slots(const struct pool *pool) {
@@ -189,6 +200,8 @@ static int pool_start_one(struct pool *pool) {
 
   if (member == NULL) return -ENOMEM;
   member->pool = pool;
+  member->pace_ms = PACE_UNKNOWN_MS;
+  TAILQ_INIT(&member->given);
   pool->executor_options.path = pool->path;
   r = executor_new(pool->base, &pool->executor_options, &member_callbacks, member, &member->executor, error,
                    sizeof(error));
@@ -311,12 +324,43 @@ static void pool_deliver(struct pool *pool, struct job *job, struct job_result *
   pool->callbacks.done(pool->callbacks.ctx, job, result);
 }
 
+/* The executor has gone on to the job that is first now. */
+static void member_note_start(struct member *member) {
+  struct waiter *first = TAILQ_FIRST(&member->given);
+  struct pool *pool = member->pool;
+
+  if (first == NULL || first->started_ns != 0 || executor_job(member->executor) != first->job) return;
+  first->started_ns = clock_monotonic_ns();
+  pool->ahead--;
+  pool->running++;
+  if (first->cancelled) executor_cancel(member->executor);
+}
+
+/* Takes the job out of the member's. It need not have been started where the executor is dead. */
+static struct waiter *member_take(struct member *member, const struct job *job) {
+  struct waiter *waiter;
+
+  TAILQ_FOREACH(waiter, &member->given, entry)
+  if (waiter->job == job) break;
+  assert(waiter != NULL);
+  TAILQ_REMOVE(&member->given, waiter, entry);
+  if (waiter->started_ns != 0)
+    member->pool->running--;
+  else
+    member->pool->ahead--;
+  return waiter;
+}
+
 static void member_done(void *ctx, struct job *job, struct job_result *result) {
   struct member *member = ctx;
   struct pool *pool = member->pool;
-  double queued_ms = member->queued_ms;
+  struct waiter *waiter = member_take(member, job);
+  int64_t started_ns = waiter->started_ns != 0 ? waiter->started_ns : clock_monotonic_ns();
+  double queued_ms = clock_ms(started_ns - waiter->since_ns);
 
-  pool->running--;
+  free(waiter);
+  member->pace_ms += (result->execution_time_ms - member->pace_ms) / 4;
+  member_note_start(member);
   if (executor_state(member->executor) == EXECUTOR_READY) {
     pool->failures = 0;
     member_wear(member);
@@ -327,20 +371,41 @@ static void member_done(void *ctx, struct job *job, struct job_result *result) {
   pool_changed(pool);
 }
 
-/* The job is first in the line again. */
+/* Whoever waits for longer is before it. */
+static void pool_wait_again(struct pool *pool, struct waiter *waiter) {
+  struct waiter *other;
+
+  TAILQ_FOREACH(other, &pool->waiting, entry)
+  if (other->since_ns > waiter->since_ns) break;
+  if (other != NULL)
+    TAILQ_INSERT_BEFORE(other, waiter, entry);
+  else
+    TAILQ_INSERT_TAIL(&pool->waiting, waiter, entry);
+  pool->waiting_count++;
+}
+
+static void pool_settle(struct pool *pool, struct waiter *waiter);
+
 static bool member_returned(void *ctx, struct job *job) {
   struct member *member = ctx;
   struct pool *pool = member->pool;
   struct waiter *waiter;
 
-  if (member->returns == RETURNS_MAX || pool->shut) return false;
-  waiter = calloc(1, sizeof(*waiter));
-  if (waiter == NULL) return false;
-  *waiter = (struct waiter){.job = job, .since_ns = member->queued_since_ns, .returns = member->returns + 1};
-  TAILQ_INSERT_HEAD(&pool->waiting, waiter, entry);
-  pool->waiting_count++;
-  pool->running--;
-  pool_changed(pool);
+  TAILQ_FOREACH(waiter, &member->given, entry)
+  if (waiter->job == job) break;
+  if (waiter->returns == RETURNS_MAX || pool->shut) return false;
+  member_take(member, job);
+  member->pace_ms = PACE_UNKNOWN_MS;
+  waiter->returns++;
+  waiter->started_ns = 0;
+  if (waiter->cancelled) {
+    outcome_from_cancel(&waiter->result);
+    pool_settle(pool, waiter);
+  } else {
+    pool_wait_again(pool, waiter);
+    event_active(pool->deliver, 0, 0); /* the executor may have more to return before it can be given a job */
+  }
+  member_note_start(member);
   return true;
 }
 
@@ -428,13 +493,11 @@ static struct choice pool_choose(const struct pool *pool, const struct job *job)
   return choice;
 }
 
-static void pool_start_job(struct pool *pool, struct member *member, struct waiter *waiter) {
+/* To an idle one, or ahead to one that runs another. */
+static void pool_give(struct pool *pool, struct member *member, struct waiter *waiter) {
   int r;
 
   waiter_take(pool, waiter);
-  member->queued_ms = clock_ms(clock_monotonic_ns() - waiter->since_ns);
-  member->queued_since_ns = waiter->since_ns;
-  member->returns = waiter->returns;
   r = executor_run(member->executor, waiter->job);
   if (r < 0) {
     char message[96];
@@ -445,14 +508,15 @@ static void pool_start_job(struct pool *pool, struct member *member, struct wait
     pool_settle(pool, waiter);
     return;
   }
-  pool->running++;
   member->bound = true;
   member->last_job = waiter->job->own_process;
   snprintf(member->tenant, sizeof(member->tenant), "%s", waiter->job->tenant);
-  free(waiter);
+  TAILQ_INSERT_TAIL(&member->given, waiter, entry);
+  pool->ahead++;
+  member_note_start(member);
 }
 
-static void pool_dispatch(struct pool *pool) {
+static void pool_give_idle(struct pool *pool) {
   unsigned passed = 0; /* jobs that nothing idle can serve */
   struct waiter *waiter, *next;
   struct choice choice;
@@ -466,7 +530,7 @@ static void pool_dispatch(struct pool *pool) {
         assert(choice.stranger != NULL); /* fewer jobs run than are bound, and none idle is this tenant's */
         executor_retire(choice.stranger->executor);
       }
-      pool_start_job(pool, choice.member, waiter);
+      pool_give(pool, choice.member, waiter);
       continue;
     }
     /* It gets one that is starting, if there are enough for those before it; else one more has to go. */
@@ -475,6 +539,47 @@ static void pool_dispatch(struct pool *pool) {
       executor_retire(choice.stranger->executor);
     passed++;
   }
+}
+
+static unsigned member_ahead_max(const struct member *member) {
+  double jobs = AHEAD_MS / (member->pace_ms > 0.01 ? member->pace_ms : 0.01);
+  uint64_t served = executor_jobs(member->executor), max = member->pool->options.max_jobs_per_executor;
+
+  if (jobs > EXECUTOR_AHEAD_MAX) jobs = EXECUTOR_AHEAD_MAX;
+  if (member->worn || member->last_job || served >= max) return 0;
+  return jobs < (double)(max - served) ? (unsigned)jobs : (unsigned)(max - served);
+}
+
+/* The one with the fewest before it; NULL: none. */
+static struct member *pool_choose_busy(const struct pool *pool, const struct waiter *waiter) {
+  struct member *member, *best = NULL;
+
+  if (waiter->job->own_process || waiter->returns > 0) return NULL;
+  LIST_FOREACH(member, &pool->members, entry) {
+    unsigned ahead = executor_ahead(member->executor), max;
+
+    if (executor_state(member->executor) != EXECUTOR_BUSY || !member->bound ||
+        strcmp(member->tenant, waiter->job->tenant) != 0)
+      continue;
+    max = member_ahead_max(member);
+    if (ahead <= max / 2) member->behind = true;
+    if (ahead >= max) member->behind = false;
+    if (member->behind && (best == NULL || ahead < executor_ahead(best->executor)) &&
+        executor_has_room(member->executor, waiter->job))
+      best = member;
+  }
+  return best;
+}
+
+static void pool_dispatch(struct pool *pool) {
+  struct member *member;
+  struct waiter *waiter;
+
+  pool_give_idle(pool);
+  while ((waiter = TAILQ_FIRST(&pool->waiting)) != NULL && (member = pool_choose_busy(pool, waiter)) != NULL)
+    pool_give(pool, member, waiter);
+  LIST_FOREACH(member, &pool->members, entry)
+  executor_flush(member->executor);
 }
 
 int pool_submit(struct pool *pool, struct job *job) {
@@ -508,13 +613,15 @@ int pool_cancel(struct pool *pool, const char *queue, const char *id) {
     pool_report(pool);
     return 0;
   }
-  LIST_FOREACH(member, &pool->members, entry) {
-    const struct job *job = executor_job(member->executor);
-
-    if (job != NULL && is_job(job, queue, id)) {
+  LIST_FOREACH(member, &pool->members, entry)
+  TAILQ_FOREACH(waiter, &member->given, entry) {
+    if (!is_job(waiter->job, queue, id)) continue;
+    if (waiter->started_ns != 0)
       executor_cancel(member->executor);
-      return 0;
-    }
+    else
+      executor_take_back(member->executor);
+    waiter->cancelled = true;
+    return 0;
   }
   return -ENOENT;
 }
@@ -557,11 +664,11 @@ void pool_take_back(struct pool *pool, void (*take)(void *ctx, struct job *job),
     job_result_free(&waiter->result);
     free(waiter);
   }
-  LIST_FOREACH(member, &pool->members, entry) {
-    job = executor_abandon(member->executor);
-    if (job != NULL) take(ctx, job);
+  LIST_FOREACH(member, &pool->members, entry)
+  while ((job = executor_abandon(member->executor)) != NULL) {
+    free(member_take(member, job));
+    take(ctx, job);
   }
-  pool->running = 0;
 }
 
 /* ---- making and freeing ---- */

@@ -4,7 +4,8 @@
  *
  * Owns the processes, their sockets and every deadline. A job goes to an idle executor of its own tenant,
  * else to one that has served nobody; a job with a process of its own only to the latter, and that executor
- * is given no other. A job given while none is free waits in the pool (first come, first served). Each job
+ * is given no other. A job given while none is free waits in the pool (first come, first served), or, while jobs are
+ * small, in the socket of an executor of its tenant, from where it comes back if that one gets busy. Each job
  * gets exactly one outcome, whatever its executor does: pool_done_fn is called once per pool_submit() that
  * returned 0.
  */
@@ -90,13 +91,13 @@ int pool_inspect(struct pool *pool, const char *text, size_t len);
 unsigned pool_free_slots(const struct pool *pool);
 size_t pool_executors(const struct pool *pool); /* ready or busy, spare ones too */
 size_t pool_busy(const struct pool *pool);      /* jobs started and without an outcome */
-size_t pool_waiting(const struct pool *pool);   /* jobs given and not started */
+size_t pool_waiting(const struct pool *pool);   /* jobs given and not started, sent ahead or not */
 
 /* The jobs that run now, one call each. */
 void pool_each_running(const struct pool *pool, void (*each)(void *ctx, const struct job *job), void *ctx);
 
 /*
- * Hands back the jobs that have waited for `waited_ms` and not started, one call of `take` each, oldest
+ * Hands back the jobs that have waited for `waited_ms` and were given to no executor, one call of `take` each, oldest
  * first: so that a job which was fetched ahead is not stuck behind a long one while other workers are idle.
  */
 void pool_take_waiting(struct pool *pool, uint32_t waited_ms, void (*take)(void *ctx, struct job *job),

@@ -328,13 +328,23 @@ void spawn_signal(const struct spawn_child *child, int signal) {
   if (child->pidfd >= 0) pidfd_send_signal(child->pidfd, signal, NULL, 0);
 }
 
-void spawn_cancel(const struct spawn_child *child, uint32_t job) {
-  siginfo_t info = {.si_signo = SIGUSR1, .si_code = SI_QUEUE};
+static void send_value(const struct spawn_child *child, int signal, union sigval value) {
+  siginfo_t info = {.si_signo = signal, .si_code = SI_QUEUE};
 
   info.si_pid = getpid();
   info.si_uid = getuid();
-  info.si_value.sival_int = (int)job;
-  if (child->pidfd >= 0) pidfd_send_signal(child->pidfd, SIGUSR1, &info, 0);
+  info.si_value = value;
+  if (child->pidfd >= 0) pidfd_send_signal(child->pidfd, signal, &info, 0);
+}
+
+void spawn_cancel(const struct spawn_child *child, uint32_t job) {
+  send_value(child, SIGUSR1, (union sigval){.sival_int = (int)job});
+}
+
+void spawn_take_back(const struct spawn_child *child, uint32_t after, uint32_t up_to) {
+  uint64_t range = (uint64_t)after << 32 | up_to;
+
+  send_value(child, SIGUSR2, (union sigval){.sival_ptr = (void *)(uintptr_t)range});
 }
 
 int spawn_reap(const struct spawn_child *child, struct spawn_end *out) {

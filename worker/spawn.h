@@ -51,6 +51,9 @@ void spawn_signal(const struct spawn_child *child, int signal);
 /* SIGUSR1 with the job's number in its value, so that it can stop no other job, however late it comes. */
 void spawn_cancel(const struct spawn_child *child, uint32_t job);
 
+/* SIGUSR2: the jobs with a number above `after` and not above `up_to` are asked back (wire.h, RETURNED). */
+void spawn_take_back(const struct spawn_child *child, uint32_t after, uint32_t up_to);
+
 /* Reaps a child that has ended: 0, or -EAGAIN when it has not. */
 int spawn_reap(const struct spawn_child *child, struct spawn_end *out);
 

@@ -583,3 +583,21 @@ int wire_inspect_out_encode(struct wire_buffer *buffer, uint32_t job, struct wir
 int wire_inspect_out_decode(const uint8_t *payload, size_t len, struct wire_text *out) {
   return text_decode(payload, len, WIRE_INSPECT_MAX, out);
 }
+
+/* ---- RETURNED ---- */
+
+void wire_returned_encode(uint8_t out[WIRE_RETURNED_SIZE], const struct wire_returned *message) {
+  wire_header_encode(out, WIRE_RETURNED, WIRE_RETURNED_SIZE - WIRE_HEADER_SIZE, 0);
+  put_u32(put_u32(out + WIRE_HEADER_SIZE, message->after), message->up_to);
+}
+
+int wire_returned_decode(const uint8_t *payload, size_t len, struct wire_returned *out) {
+  struct cursor cursor = {.at = payload, .left = len};
+  struct wire_returned returned = {0};
+
+  returned.after = take_u32(&cursor);
+  returned.up_to = take_u32(&cursor);
+  if (!cursor_is_done(&cursor) || returned.after >= returned.up_to) return -EBADMSG;
+  *out = returned;
+  return 0;
+}

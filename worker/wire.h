@@ -13,9 +13,9 @@
  * Who sends what, and when (the state is the broker's view, executor.h):
  *
  *     HELLO    executor → broker   SPAWNING only, once: locked down and ready
- *     JOB      broker → executor   READY only
+ *     JOB      broker → executor   READY; BUSY, ahead: it runs after those that were sent before it
  *     CONSOLE  executor → broker   BUSY
- *     RESULT   executor → broker   BUSY, once per job; READY again
+ *     RESULT   executor → broker   BUSY, once per job; READY again, or BUSY with the next one
  *     DYING    executor → broker   BUSY: V8 gives up; the process ends next
  *     CALL     executor → broker   BUSY: the script called a host function
  *     REPLY    broker → executor   the answer to one CALL; where its job is over already, nobody reads it
@@ -23,9 +23,13 @@
  *                                  the first difference, where there was one
  *     INSPECT_IN   broker → executor   while a job runs that is inspected: a message of the debugger
  *     INSPECT_OUT  executor → broker   BUSY, of a job that is inspected: a message to the debugger
+ *     RETURNED executor → broker   BUSY: JOBs sent ahead that have not begun and never will, since they were asked back,
+ *                                  or the one that runs waits
  *
  * Cancelling a job is SIGUSR1, not a frame: the executor reads only while the script waits. The signal's
- * value is the job's sequence number (sigqueue), so that it cannot hit another job.
+ * value is the job's sequence number (sigqueue), so that it cannot hit another job. JOBs that were sent ahead are asked
+ * back by SIGUSR2, whose value is a range of numbers, as in struct wire_returned: the first of them in the upper 32 bits.
+ * Those which have begun by then are run, the others come in a RETURNED. After a RESULT that is not clean (engine/status.h), or asks for another process, no JOB begins.
  */
 #ifndef ISOQ_WORKER_WIRE_H
 #define ISOQ_WORKER_WIRE_H
@@ -36,7 +40,7 @@
 
 #include "engine/status.h"
 
-#define WIRE_PROTOCOL_VERSION 3
+#define WIRE_PROTOCOL_VERSION 4
 #define WIRE_HEADER_SIZE 12
 #define WIRE_CALL_NAME_MAX 64u
 #define WIRE_CALL_ARGS_MAX (64u << 10)
@@ -57,7 +61,8 @@
   X(REPLY, 7, 34u << 20) /* the largest answer that may be configured */                                     \
   X(TRACE, 8, WIRE_TRACE_MAX + 4)                                                                            \
   X(INSPECT_IN, 9, WIRE_INSPECT_MAX + 4)                                                                     \
-  X(INSPECT_OUT, 10, WIRE_INSPECT_MAX + 4)
+  X(INSPECT_OUT, 10, WIRE_INSPECT_MAX + 4)                                                                   \
+  X(RETURNED, 11, 8)
 
 enum wire_type {
 #define X(name, number, max) WIRE_##name = number,
@@ -68,7 +73,7 @@ enum wire_type {
 struct wire_header {
   uint32_t length; /* of the payload */
   enum wire_type type;
-  uint32_t job; /* sequence number of the job on this connection, from 1; 0 in HELLO */
+  uint32_t job; /* sequence number of the job on this connection, from 1; 0 in HELLO and RETURNED */
 };
 
 struct wire_text {
@@ -202,5 +207,13 @@ int wire_inspect_in_encode(struct wire_buffer *buffer, uint32_t job, struct wire
 int wire_inspect_in_decode(const uint8_t *payload, size_t len, struct wire_text *out);
 int wire_inspect_out_encode(struct wire_buffer *buffer, uint32_t job, struct wire_text message);
 int wire_inspect_out_decode(const uint8_t *payload, size_t len, struct wire_text *out);
+
+/* The JOBs with a number above `after`, the last that has begun, and not above `up_to`. No empty range. */
+struct wire_returned {
+  uint32_t after, up_to;
+};
+#define WIRE_RETURNED_SIZE (WIRE_HEADER_SIZE + 8)
+void wire_returned_encode(uint8_t out[WIRE_RETURNED_SIZE], const struct wire_returned *message); /* no malloc */
+int wire_returned_decode(const uint8_t *payload, size_t len, struct wire_returned *out);
 
 #endif

@@ -143,6 +143,16 @@ static unsigned check_text(int (*decode)(const uint8_t *, size_t, struct wire_te
   return sum;
 }
 
+static unsigned check_returned(const uint8_t *payload, size_t len) {
+  uint8_t again[WIRE_RETURNED_SIZE];
+  struct wire_returned returned;
+
+  if (wire_returned_decode(payload, len, &returned) < 0) return 0;
+  wire_returned_encode(again, &returned);
+  require(len == sizeof(again) - WIRE_HEADER_SIZE && memcmp(again + WIRE_HEADER_SIZE, payload, len) == 0);
+  return returned.up_to - returned.after;
+}
+
 static unsigned check_payload(enum wire_type type, const uint8_t *payload, size_t len) {
   switch (type) {
   case WIRE_HELLO: return check_hello(payload, len);
@@ -155,6 +165,7 @@ static unsigned check_payload(enum wire_type type, const uint8_t *payload, size_
   case WIRE_TRACE: return check_text(wire_trace_decode, wire_trace_encode, payload, len);
   case WIRE_INSPECT_IN: return check_text(wire_inspect_in_decode, wire_inspect_in_encode, payload, len);
   case WIRE_INSPECT_OUT: return check_text(wire_inspect_out_decode, wire_inspect_out_encode, payload, len);
+  case WIRE_RETURNED: return check_returned(payload, len);
   }
   abort(); /* the header's decoder let a type through that does not exist */
 }

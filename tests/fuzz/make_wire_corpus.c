@@ -102,6 +102,8 @@ int main(int argc, char **argv) {
   r |= write_frames(argv[1], "conversation", &frames);
   r |= write_seed(argv[1], "console", console, console_len);
   r |= wire_dying_encode(death, &death_len, 1, &dying) < 0 || write_seed(argv[1], "dying", death, death_len);
+  wire_returned_encode(death, &(struct wire_returned){.after = 1, .up_to = 3});
+  r |= write_seed(argv[1], "returned", death, WIRE_RETURNED_SIZE);
   wire_buffer_free(&frames);
   return r == 0 ? 0 : 1;
 }
