@@ -9,6 +9,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,15 @@ static void on_trouble(void *ctx, const char *why, int64_t retry_ms) {
 static void on_impatience(evutil_socket_t fd, short what, void *ctx) {
   (void)fd, (void)what, (void)ctx;
   impatient = true;
+}
+
+static void on_taken(void *ctx, struct job *job) {
+  struct told *entry = told_of(job->id);
+
+  ck_assert_ptr_eq(ctx, &taken_back);
+  entry->times++;
+  taken_back++;
+  job_free(job);
 }
 
 #define run_until(condition)                                                                                 \
@@ -686,6 +696,259 @@ START_TEST(test_a_job_that_has_begun_is_not_run_again) {
   assert_failed(entry, ISOQ_STATUS_CRASHED, "could not be put back as new");
   ck_assert_ptr_nonnull(strstr(entry->result.stdout_text.data, "x\n"));
   wait_for_end(OUTCOME_END_REWIND);
+}
+END_TEST
+
+/* ---- jobs that are sent ahead of their turn ---- */
+
+/* Enough small jobs for the pool to know the pace of each executor. */
+static void warm_up(void) {
+  size_t before = done_calls;
+
+  for (int i = 0; i < 50; i++)
+    submit("quick", "");
+  run_until(done_calls == before + 50);
+}
+
+static const char *make_fifo(const char *name) {
+  static char path[8][64];
+  static unsigned next;
+  char *here = path[next++ % 8];
+
+  snprintf(here, sizeof(path[0]), "%s/%s", folder, name);
+  ck_assert_int_eq(mkfifo(here, 0600), 0);
+  return here;
+}
+
+static struct told *submit_gate(const char *fifo) {
+  char code[128];
+
+  snprintf(code, sizeof(code), "gate:%s", fifo);
+  return submit(code, "");
+}
+
+static void open_gate(const char *fifo) {
+  int fd = open(fifo, O_WRONLY | O_CLOEXEC);
+
+  ck_assert_int_ge(fd, 0);
+  close(fd);
+}
+
+START_TEST(test_small_jobs_are_sent_ahead) {
+  unsigned more = 0;
+  size_t first;
+
+  start_and_wait(1);
+  warm_up();
+  first = submitted;
+  for (int i = 0; i < 50; i++)
+    submit("more-waits", "");
+  ck_assert_uint_eq(pool_busy(pool), 1);
+  ck_assert_uint_eq(pool_waiting(pool), 49);
+  run_until(done_calls == submitted);
+  for (size_t i = first; i < submitted; i++)
+    more += strcmp(told[i].result.result.data, "yes") == 0;
+  ck_assert_uint_gt(more, 0);
+  ck_assert_uint_eq(pool_waiting(pool), 0);
+}
+END_TEST
+
+START_TEST(test_jobs_are_not_sent_ahead_of_ones_that_take_longer) {
+  start_and_wait(1);
+  for (int i = 0; i < 20; i++)
+    submit("slow", "");
+  submit("more-waits", "");
+  run_until(done_calls == submitted);
+  ck_assert_str_eq(told[submitted - 1].result.result.data, "no");
+}
+END_TEST
+
+START_TEST(test_jobs_ahead_of_a_long_one_come_back_to_an_idle_executor) {
+  const char *one = make_fifo("one"), *two = make_fifo("two");
+  struct told *first, *second;
+  size_t before;
+
+  start_and_wait(2);
+  warm_up();
+  before = done_calls;
+  first = submit_gate(one);
+  second = submit_gate(two);
+  for (int i = 0; i < 12; i++)
+    submit("quick", "");
+  open_gate(two);
+  run_until(done_calls == before + 13); /* all but the one that still waits */
+  ck_assert_uint_eq(first->times, 0);
+  ck_assert_uint_eq(second->times, 1);
+  open_gate(one);
+  run_until(first->times == 1);
+}
+END_TEST
+
+START_TEST(test_jobs_ahead_of_a_long_one_can_be_given_back_to_the_queue) {
+  const char *fifo = make_fifo("gate");
+  struct told *gate;
+
+  start_and_wait(1);
+  warm_up();
+  gate = submit_gate(fifo);
+  for (int i = 0; i < 4; i++)
+    submit("exit:1", "");
+  run_until((pool_take_waiting(pool, 0, on_taken, &taken_back), taken_back == 4));
+  ck_assert_uint_eq(pool_waiting(pool), 0);
+  open_gate(fifo);
+  run_until(gate->times == 1);
+  assert_next_is_served();
+}
+END_TEST
+
+START_TEST(test_a_job_that_was_sent_ahead_is_cancelled_without_running) {
+  const char *fifo = make_fifo("gate");
+  struct told *gate, *cancelled, *other;
+
+  start_and_wait(1);
+  warm_up();
+  gate = submit_gate(fifo);
+  other = submit("quick", "");
+  cancelled = submit("exit:1", "");
+  ck_assert_int_eq(pool_cancel(pool, NULL, cancelled->id), 0);
+  run_until(cancelled->times == 1);
+  assert_failed(cancelled, ISOQ_STATUS_CANCELLED, "cancelled");
+  ck_assert_uint_eq(gate->times + other->times, 0);
+  open_gate(fifo);
+  run_until(gate->times + other->times == 2);
+  assert_status(other, ISOQ_STATUS_OK);
+  ck_assert_uint_eq(ended(OUTCOME_END_EXIT), 0);
+}
+END_TEST
+
+static const struct {
+  const char *code, *more;
+  enum isoq_status status;
+} ends_with_others_behind[] = {
+    {"exit:3", "", ISOQ_STATUS_CRASHED},
+    {"die-by:9", "", ISOQ_STATUS_CRASHED},
+    {"die-by:31", "", ISOQ_STATUS_SANDBOX_VIOLATION},
+    {"dying:oom", "", ISOQ_STATUS_OOM},
+    {"close", "", ISOQ_STATUS_CRASHED},
+    {"timeout:late", "", ISOQ_STATUS_TIMEOUT},
+    {"hang", ",\"timeout_ms\":100", ISOQ_STATUS_TIMEOUT},
+    {"spin", ",\"timeout_ms\":100", ISOQ_STATUS_TIMEOUT}, /* it gives nothing back */
+    {"no-such-type", "", ISOQ_STATUS_CRASHED},
+    {"other-job", "", ISOQ_STATUS_CRASHED},
+    {"truncated", "", ISOQ_STATUS_CRASHED},
+    {"return:0,200", "", ISOQ_STATUS_CRASHED},
+    {"exit-unrewound:always", "", ISOQ_STATUS_CRASHED},
+};
+
+START_TEST(test_an_end_is_the_running_jobs_alone) {
+  struct told *entry;
+  size_t first;
+
+  start_and_wait(1);
+  warm_up();
+  submit("quick", "");
+  entry = submit(ends_with_others_behind[_i].code, ends_with_others_behind[_i].more);
+  first = submitted;
+  for (int i = 0; i < 6; i++)
+    submit("quick:behind", "");
+  run_until(done_calls == submitted);
+  assert_status(entry, ends_with_others_behind[_i].status);
+  for (size_t i = first; i < submitted; i++) {
+    assert_status(&told[i], ISOQ_STATUS_OK);
+    ck_assert_str_eq(told[i].result.result.data, "behind");
+  }
+}
+END_TEST
+
+START_TEST(test_a_job_that_has_begun_cannot_be_given_back) {
+  struct told *entry;
+
+  start_and_wait(1);
+  entry = run("return:-1,0", "");
+  assert_failed(entry, ISOQ_STATUS_CRASHED, "it returned job number 1, which it had begun");
+  wait_for_end(OUTCOME_END_PROTOCOL);
+}
+END_TEST
+
+static const char *gate_of_the_killed;
+
+/* The RESULT of the job whose time is over comes after the last look, and before the kill. */
+static void kill_too_late(const struct spawn_child *child, int signal) {
+  struct pollfd answer = {.fd = child->socket, .events = POLLIN};
+
+  if (gate_of_the_killed != NULL) {
+    open_gate(gate_of_the_killed);
+    gate_of_the_killed = NULL;
+    ck_assert_int_eq(poll(&answer, 1, PATIENCE_S * 1000), 1);
+  }
+  spawn_signal(child, signal);
+}
+
+START_TEST(test_a_kill_for_one_job_does_not_cost_the_next_one) {
+  static const struct executor_faults faults = {.signal = kill_too_late};
+  const char *one = make_fifo("one"), *two = make_fifo("two");
+  struct told *late, *next;
+  char code[128];
+
+  options.faults = &faults;
+  start_and_wait(1);
+  warm_up();
+  gate_of_the_killed = one;
+  snprintf(code, sizeof(code), "deaf-gate:%s", one);
+  late = submit(code, ",\"timeout_ms\":100");
+  next = submit_gate(two);
+  run_until(late->times == 1);
+  assert_status(late, ISOQ_STATUS_OK);
+  wait_for_end(OUTCOME_END_TIMEOUT);
+  ck_assert_uint_eq(next->times, 0);
+  run_until(pool_busy(pool) == 1);
+  open_gate(two);
+  run_until(next->times == 1);
+  assert_status(next, ISOQ_STATUS_OK);
+}
+END_TEST
+
+static const char *done_order[JOBS_MAX];
+static size_t done_count;
+
+static void note_order(struct job *job, struct job_result *result) {
+  (void)result;
+  done_order[done_count++] = told_of(job->id)->id;
+}
+
+START_TEST(test_jobs_ahead_do_not_overtake_another_tenants_job_for_ever) {
+  struct told *other;
+  size_t before, place = 0;
+
+  start_and_wait(1);
+  warm_up();
+  in_done = note_order;
+  done_count = 0;
+  before = submitted;
+  for (int i = 0; i < 20; i++)
+    submit("quick", "");
+  other = submit("quick", ",\"tenant\":\"other\"");
+  for (int i = 0; i < 40; i++)
+    submit("quick", "");
+  run_until(done_calls == submitted);
+  while (done_order[place] != other->id)
+    place++;
+  ck_assert_uint_le(place, 20 + EXECUTOR_AHEAD_MAX);
+  ck_assert_uint_eq(done_count, submitted - before);
+}
+END_TEST
+
+START_TEST(test_take_back_takes_what_was_sent_ahead) {
+  const char *fifo = make_fifo("gate");
+
+  start_and_wait(1);
+  warm_up();
+  submit_gate(fifo);
+  for (int i = 0; i < 12; i++)
+    submit("quick", "");
+  pool_take_back(pool, on_taken, &taken_back);
+  ck_assert_uint_eq(taken_back, 13);
+  ck_assert_uint_eq(pool_busy(pool) + pool_waiting(pool), 0);
 }
 END_TEST
 
@@ -1419,15 +1682,6 @@ END_TEST
 
 /* ---- taking back ---- */
 
-static void on_taken(void *ctx, struct job *job) {
-  struct told *entry = told_of(job->id);
-
-  ck_assert_ptr_eq(ctx, &taken_back);
-  entry->times++;
-  taken_back++;
-  job_free(job);
-}
-
 START_TEST(test_take_back) {
   start_and_wait(2);
   for (int i = 0; i < 5; i++)
@@ -1550,6 +1804,17 @@ int main(void) {
   tcase_add_loop_test(tests, test_own_processes_of_one_tenant_differ, 0, 2);
   tcase_add_test(tests, test_slot_of_an_own_process_is_free_when_a_job_could_start);
   tcase_add_test(tests, test_own_process_is_the_default_when_the_configuration_says_so);
+  tcase_add_test(tests, test_small_jobs_are_sent_ahead);
+  tcase_add_test(tests, test_jobs_are_not_sent_ahead_of_ones_that_take_longer);
+  tcase_add_test(tests, test_jobs_ahead_of_a_long_one_come_back_to_an_idle_executor);
+  tcase_add_test(tests, test_jobs_ahead_of_a_long_one_can_be_given_back_to_the_queue);
+  tcase_add_test(tests, test_a_job_that_was_sent_ahead_is_cancelled_without_running);
+  tcase_add_loop_test(tests, test_an_end_is_the_running_jobs_alone, 0,
+                      (int)(sizeof(ends_with_others_behind) / sizeof(ends_with_others_behind[0])));
+  tcase_add_test(tests, test_a_job_that_has_begun_cannot_be_given_back);
+  tcase_add_test(tests, test_a_kill_for_one_job_does_not_cost_the_next_one);
+  tcase_add_test(tests, test_jobs_ahead_do_not_overtake_another_tenants_job_for_ever);
+  tcase_add_test(tests, test_take_back_takes_what_was_sent_ahead);
   tcase_add_test(tests, test_take_back);
   tcase_add_test(tests, test_take_waiting);
   tcase_add_test(tests, test_free_with_jobs_inside);

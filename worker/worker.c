@@ -44,9 +44,9 @@
 #define NAME_SIZE 101
 #define PREFETCH_BELOW_MS 20.0 /* average run time */
 #define PREFETCH_MS 8.0
-#define PREFETCH_MAX 8 /* for one executor */
+#define PREFETCH_MAX 32 /* for one executor */
 #define PREFETCH_NEVER_MS 1000.0
-#define STUCK_MS 1000 /* fetched ahead and not started */
+#define STUCK_MS 250   /* fetched ahead and not started */
 #define TICK_MS 250
 #define LAST_WORD_S 5 /* for Redis to confirm, after the drain's own time */
 #define LEAVE_S 2

@@ -46,8 +46,8 @@ import kinds
 import kinds_engine  # registers its own
 from wire import DEFAULT_MEMORY_MB, EXIT_REWIND, Executor, WireError
 
-# After these the process stays. (The pool keeps none after output_limit, which this test can do without.)
-CLEAN = {'ok', 'error', 'output_limit'}
+# After these the process stays.
+CLEAN = {'ok', 'error'}
 COMPARED = ('status', 'result', 'result_type', 'stdout', 'stderr', 'console_output', 'error', 'truncated')
 BATCH = 2000  # scripts of which all results are kept
 REFERENCE_MAX_JOBS = 64

@@ -16,7 +16,7 @@ HEADER = struct.Struct('<IB3xI')
 HELLO, JOB, CONSOLE, RESULT, DYING, INSPECT_IN, INSPECT_OUT = 1, 2, 3, 4, 5, 9, 10
 MAXIMA = {HELLO: 512, JOB: 64 << 20, CONSOLE: 17 << 20, RESULT: 80 << 20, DYING: 1024,
           INSPECT_IN: (32 << 20) + 4, INSPECT_OUT: (32 << 20) + 4}
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 STATUSES = ('ok', 'error', 'timeout', 'cpu_timeout', 'oom', 'output_limit', 'crashed', 'sandbox_violation',
             'cancelled', 'invalid', 'worker_lost')
 TYPES = (None, 'undefined', 'null', 'boolean', 'number', 'bigint', 'string', 'symbol', 'function', 'array', 'object')

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -55,6 +56,37 @@ static bool receive_bytes(void *data, size_t len) {
     len -= (size_t)n;
   }
   return true;
+}
+
+/* Only while it waits is it asked for jobs: so no frame is written into another. */
+static void listen_for_take_back(bool listen) {
+  sigset_t usr2;
+
+  sigemptyset(&usr2);
+  sigaddset(&usr2, SIGUSR2);
+  sigprocmask(listen ? SIG_UNBLOCK : SIG_BLOCK, &usr2, NULL);
+}
+
+static volatile sig_atomic_t begun;
+static bool returned[65536];
+
+static void send_returned(uint32_t after, uint32_t up_to) {
+  uint8_t frame[WIRE_RETURNED_SIZE];
+
+  wire_returned_encode(frame, &(struct wire_returned){.after = after, .up_to = up_to});
+  send_bytes(frame, sizeof(frame));
+}
+
+static void on_take_back(int number, siginfo_t *info, void *context) {
+  uint64_t range = (uintptr_t)info->si_value.sival_ptr;
+  uint32_t after = (uint32_t)(range >> 32), up_to = (uint32_t)range;
+
+  (void)number, (void)context;
+  if (after < (uint32_t)begun) after = (uint32_t)begun;
+  if (after >= up_to) return;
+  for (uint32_t job = after + 1; job <= up_to; job++)
+    returned[job % 65536] = true;
+  send_returned(after, up_to);
 }
 
 static void send_header(int type, uint32_t len, uint32_t job) {
@@ -100,6 +132,7 @@ static void send_result(uint32_t job, enum isoq_status status, const char *text)
 }
 
 static void hang(void) {
+  listen_for_take_back(true);
   for (;;)
     pause();
 }
@@ -129,6 +162,45 @@ static void do_hang(const struct order *o) {
 }
 static void do_exit(const struct order *o) {
   _exit(atoi(o->argument));
+}
+
+/* As the RESULT of a job that took so long. */
+static void send_timed(uint32_t job, const char *text, double took_ms) {
+  struct wire_buffer buffer = {0};
+  struct wire_result message = {.status = ISOQ_STATUS_OK,
+                                .has_result = true,
+                                .result_type = ISOQ_TYPE_STRING,
+                                .result = {text, strlen(text)},
+                                .execution_time_ms = took_ms};
+
+  if (wire_result_encode(&buffer, job, &message) < 0) _exit(91);
+  send_bytes(buffer.data, buffer.len);
+  wire_buffer_free(&buffer);
+}
+
+static void do_quick(const struct order *o) {
+  send_timed(o->job, o->argument, 0.01);
+}
+
+static void do_slow(const struct order *o) {
+  send_timed(o->job, o->argument, 50);
+}
+
+/* Tells whether more than this job has been sent. */
+static void do_more_waits(const struct order *o) {
+  int bytes = 0;
+
+  if (ioctl(SOCKET, FIONREAD, &bytes) < 0) _exit(100);
+  send_timed(o->job, bytes > 0 ? "yes" : "no", 0.01);
+}
+
+/* RETURNED, with numbers that are relative to its own. */
+static void do_return(const struct order *o) {
+  int after = 0, up_to = 0;
+
+  if (sscanf(o->argument, "%d,%d", &after, &up_to) != 2) _exit(101);
+  send_returned(o->job + (uint32_t)after, o->job + (uint32_t)up_to);
+  hang();
 }
 
 static void do_pid(const struct order *o) {
@@ -386,14 +458,20 @@ static void do_result_close_fifo(const struct order *o) {
   hang();
 }
 
-/* Goes on when the test has opened the named pipe and closed it again. */
-static void do_gate(const struct order *o) {
+/* Goes on when the test has opened the named pipe and closed it again. Gives back nothing meanwhile. */
+static void do_deaf_gate(const struct order *o) {
   int fd = open(o->argument, O_RDONLY | O_CLOEXEC);
   char byte;
 
   if (fd < 0 || read(fd, &byte, 1) < 0) _exit(99);
   close(fd);
   send_result(o->job, ISOQ_STATUS_OK, "through");
+}
+
+static void do_gate(const struct order *o) {
+  listen_for_take_back(true);
+  do_deaf_gate(o);
+  listen_for_take_back(false);
 }
 
 /* As one that could not be put back as new after an earlier job: as often as it can remove a file of this name. */
@@ -418,6 +496,10 @@ static const struct {
   void (*act)(const struct order *);
 } deeds[] = {
     {"ok", do_ok},
+    {"quick", do_quick},
+    {"slow", do_slow},
+    {"more-waits", do_more_waits},
+    {"return", do_return},
     {"error", do_error},
     {"trace", do_trace},
     {"trace-crash", do_trace_crash},
@@ -458,6 +540,7 @@ static const struct {
     {"print-fifo-hang", do_print_fifo_hang},
     {"result-close-fifo", do_result_close_fifo},
     {"gate", do_gate},
+    {"deaf-gate", do_deaf_gate},
     {"print-crash", do_print_crash},
     {"print-error", do_print_error},
 };
@@ -495,7 +578,9 @@ static void serve(void) {
     payload = malloc(header.length + 1);
     if (!receive_bytes(payload, header.length) || wire_job_decode(payload, header.length, &job) < 0)
       _exit(96);
-    run_job(header.job, &job);
+    begun = (sig_atomic_t)header.job;
+    if (!returned[header.job % 65536]) run_job(header.job, &job);
+    returned[header.job % 65536] = false;
     free(payload);
   }
 }
@@ -551,6 +636,9 @@ int main(int argc, char **argv) {
   manner = manner != NULL ? manner + 1 : "";
   if (strcmp(manner, "report") == 0) report(argc, argv);
   sigaction(SIGUSR1, &action, NULL);
+  action = (struct sigaction){.sa_sigaction = on_take_back, .sa_flags = SA_SIGINFO | SA_RESTART};
+  sigaction(SIGUSR2, &action, NULL);
+  listen_for_take_back(false);
   if (strcmp(manner, "silent") == 0) hang();
   if (strcmp(manner, "refused") == 0) {
     fprintf(stderr, "first line\nisoq-executor: sandbox: seccomp: Function not implemented\n");
