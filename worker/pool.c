@@ -119,6 +119,20 @@ size_t pool_busy(const struct pool *pool) {
   return pool->running;
 }
 
+double pool_work_ahead_ms(const struct pool *pool) {
+  const struct member *member;
+  double least = 0;
+
+  LIST_FOREACH(member, &pool->members, entry) {
+    double ms = executor_ahead(member->executor) * member->pace_ms;
+
+    if (executor_state(member->executor) != EXECUTOR_BUSY) continue;
+    if (least == 0 || ms < least) least = ms;
+    if (least <= 0) return 0;
+  }
+  return least;
+}
+
 void pool_each_running(const struct pool *pool, void (*each)(void *ctx, const struct job *job), void *ctx) {
   const struct member *member;
 

@@ -93,6 +93,9 @@ size_t pool_executors(const struct pool *pool); /* ready or busy, spare ones too
 size_t pool_busy(const struct pool *pool);      /* jobs started and without an outcome */
 size_t pool_waiting(const struct pool *pool);   /* jobs given and not started, sent ahead or not */
 
+/* For how long, by its pace, the busy executor with the fewest jobs sent ahead has work; 0: one has none, or none is busy. */
+double pool_work_ahead_ms(const struct pool *pool);
+
 /* The jobs that run now, one call each. */
 void pool_each_running(const struct pool *pool, void (*each)(void *ctx, const struct job *job), void *ctx);
 
