@@ -462,6 +462,7 @@ bool MakePrepared(const engine_rewind_options &options) {
   config.max_heap_size_bytes = std::max(options.max_heap_size_bytes, kMinHeapBytes);
   auto made = std::make_unique<Prepared>(config.max_heap_size_bytes);
   platform->pages().Stock();
+  RewindDrainMalloc();
   made->functions.assign(options.functions, options.functions + options.function_count);
   IsolateRandom::StartMarking();
   made->isolate = NewIsolate(config.max_heap_size_bytes, &made->allocator);
@@ -514,6 +515,7 @@ int OpenStatm(int wanted) {
 int TakeCheckpoint(int statm) {
   static const char sample[] =
       "const o = {a: [1, 2, 3].map(x => x * 2)}; globalThis.left = 1; JSON.stringify(o)";
+  RewindDrainMalloc();
   int error = CheckpointTake(statm);
   if (error != 0) return error;
   {
