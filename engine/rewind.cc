@@ -81,8 +81,8 @@ __attribute__((target("avx512f"))) bool RestorePageWide(void *live, const void *
   for (size_t block = 0; block < kPage; block += kBlock) {
     __m512i differing = _mm512_setzero_si512();
     for (size_t at = block; at < block + kBlock; at += kLine)
-      differing = _mm512_or_si512(
-          differing, _mm512_xor_si512(_mm512_load_si512(to + at), _mm512_load_si512(from + at)));
+      differing = _mm512_or_si512(differing,
+                                  _mm512_xor_si512(_mm512_load_si512(to + at), _mm512_load_si512(from + at)));
     if (_mm512_test_epi64_mask(differing, differing) == 0) continue;
     for (size_t at = block; at < block + kBlock; at += kLine)
       _mm512_store_si512(to + at, _mm512_load_si512(from + at));
@@ -145,6 +145,9 @@ struct Table {
 // In saved memory, but constant from the checkpoint on.
 uint8_t *area; // between two guard pages; null: none
 bool taken;
+
+// What CheckpointRefusal() found: the counts, both of them, were right, and there is nothing to undo which changes them.
+bool counts_checked; // false in the checkpoint
 
 struct sigaction before_ours; // for SIGSEGV
 bool catching;
@@ -306,12 +309,18 @@ void FillGaps(Table *table) {
 // by a descriptor from before.
 bool ReadCounts(int statm, PageCounts *out) {
   char text[128];
-  unsigned long mapped, writable;
   ssize_t len = pread(statm, text, sizeof(text) - 1, 0);
   if (len <= 0) return false;
-  text[len] = '\0';
-  if (sscanf(text, "%lu %*u %*u %*u %*u %lu", &mapped, &writable) != 2) return false;
-  *out = {mapped, writable};
+  text[len] = '\0';  // "6155 1712 1211 7 0 1085 0\n"
+  size_t numbers[6]; // size resident shared text lib data
+  const char *at = text;
+  for (size_t &number : numbers) { // sscanf() takes as long as the kernel
+    if (*at < '0' || *at > '9') return false;
+    for (number = 0; *at >= '0' && *at <= '9'; at++)
+      number = number * 10 + static_cast<size_t>(*at - '0');
+    at += *at == ' ';
+  }
+  *out = {numbers[0], numbers[5]};
   return true;
 }
 
@@ -492,7 +501,8 @@ void FindZero(Table *table) {
 
 int SavePages(Table *table) {
   uint8_t *to = area + PagesOffset(), *end = area + kAreaBytes - kPage - kWarmBytes;
-  taken = true; // is saved, too
+  taken = true; // these are saved, too
+  counts_checked = false;
   FindZero(table);
   for (size_t i = 0; i < table->run_count; i++) {
     Run &run = table->runs[i];
@@ -683,14 +693,33 @@ int RestoreMappings(const Table *table, const MemoryChanges &changes) {
   return 0;
 }
 
+// What the kernel's counts are where nothing but cold pages has changed its permissions.
+PageCounts CountsNow(const Table *table) {
+  const Warm *warm = GetWarm();
+  PageCounts counts = table->counts;
+  if (warm->all) return counts;
+  counts.writable -= table->cold_pages;
+  for (size_t i = 0; i < warm->count; i++)
+    counts.writable += (warm->ranges[i].end - warm->ranges[i].start) / kPage;
+  return counts;
+}
+
 // Whether the process has the mappings and permissions that it had, as far as the kernel's counts tell.
 bool IsAsBefore(const Table *table) {
-  const Warm *warm = GetWarm();
-  PageCounts now, then = table->counts;
-  then.writable -= table->cold_pages;
-  for (size_t i = 0; i < warm->count; i++)
-    then.writable += (warm->ranges[i].end - warm->ranges[i].start) / kPage;
-  return ReadCounts(table->statm, &now) && now == then;
+  PageCounts now;
+  return ReadCounts(table->statm, &now) && now == CountsNow(table);
+}
+
+// Whether a rewind leaves mappings and permissions as they are.
+bool ChangesNothing(const Table *table, const MemoryChanges &changes) {
+  return changes.mapped_count == 0 && changes.protection_count == 0 && HeapEnd() == table->heap_end &&
+         !GetWarm()->all;
+}
+
+bool MallocIsAsBefore(const Table *table, uintptr_t heap_end) {
+  struct mallinfo2 info = mallinfo2();
+  return heap_end - info.arena == table->arena_offset && info.hblks == table->mapped_chunks &&
+         info.hblkhd == table->mapped_chunk_bytes;
 }
 
 // V8 commits parts of its tables of functions without the page allocator: what was inaccessible is so again, whoever
@@ -765,6 +794,7 @@ bool CheckpointTaken() {
 }
 
 const char *CheckpointRefusal(const MemoryChanges &changes) {
+  counts_checked = false;
   if (!taken) return "there is no checkpoint";
   const Table *table = GetTable();
   if (changes.mapped_count > kMaxChanges || changes.protection_count > kMaxChanges)
@@ -774,17 +804,17 @@ const char *CheckpointRefusal(const MemoryChanges &changes) {
           return mapping.protection == PROT_NONE || mapping.saved;
         }))
       return "the permissions of memory changed that was not saved";
-  struct mallinfo2 info = mallinfo2();
   uintptr_t heap_end = HeapEnd();
   if (heap_end < table->heap_end || heap_end - table->heap_end > kMaxHeapBytes)
     return "the heap's end moved too far";
-  if (heap_end - info.arena != table->arena_offset || info.hblks != table->mapped_chunks ||
-      info.hblkhd != table->mapped_chunk_bytes)
-    return "malloc has mapped memory of its own";
   PageCounts now;
   if (!ReadCounts(table->statm, &now)) return "the size of the process cannot be read";
-  if (now.mapped != MappedPages(table, changes, heap_end))
-    return "memory was mapped or unmapped behind the page allocator";
+  bool as_expected = now.mapped == MappedPages(table, changes, heap_end);
+  // Without either, malloc has taken nothing from the kernel; to ask it takes as long as to ask the kernel.
+  if ((!as_expected || heap_end != table->heap_end) && !MallocIsAsBefore(table, heap_end))
+    return "malloc has mapped memory of its own";
+  if (!as_expected) return "memory was mapped or unmapped behind the page allocator";
+  counts_checked = ChangesNothing(table, changes) && now == CountsNow(table);
   return nullptr;
 }
 
@@ -799,10 +829,12 @@ int CheckpointRestore(const MemoryChanges &changes, volatile void *keep, size_t 
   const Table *table = GetTable();
   if (keep_len > 0) memcpy(kept, const_cast<void *>(keep), keep_len);
   GetWarm()->restoring = true;
+  bool checked = counts_checked && ChangesNothing(table, changes);
   int error = RestoreMappings(table, changes);
   if (error != 0) return error; // with the signals blocked: no handler may run on such memory
   if (!RestoreRuns(table)) return -ENOMEM;
-  if (!IsAsBefore(table) && !(CloseInaccessible(table) && IsAsBefore(table))) return -ENOTRECOVERABLE;
+  if (!checked && !IsAsBefore(table) && !(CloseInaccessible(table) && IsAsBefore(table)))
+    return -ENOTRECOVERABLE;
   if (keep_len > 0) memcpy(const_cast<void *>(keep), kept, keep_len);
   GetWarm()->restoring = false;
   return sigprocmask(SIG_SETMASK, &before, nullptr) < 0 ? -errno : 0;

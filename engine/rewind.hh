@@ -24,8 +24,9 @@
 //
 // The last one is not taken on trust. A descriptor of /proc/self/statm, opened before the lock-down, tells how many pages
 // the process has mapped, and how many of them are private and writable. The first is compared before the RESULT of each
-// job goes out, with what it was at the checkpoint and what pages.hh and malloc have added; both are compared again
-// after the rewind, with the checkpoint's. Where only the second one differs, whatever was inaccessible at the checkpoint
+// job goes out, with what it was at the checkpoint and what pages.hh and malloc have added; both are compared after the
+// rewind, with the checkpoint's, or before it already: where both are right then, and no mapping and no permission is to
+// be undone, the rewind does not change them. Where only the second one differs, whatever was inaccessible at the checkpoint
 // is dropped and made inaccessible again, and the counts must agree then: V8 13.6 commits more of its tables of functions
 // by itself, for jobs with thousands of them. Not seen: two changes behind the back of both which are equal in size and
 // kind.
