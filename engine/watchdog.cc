@@ -31,7 +31,7 @@ struct {
   std::atomic<int> reason;
   std::atomic<const char *> why;
   const engine_host *host;
-  std::atomic<int64_t> fires_ns;           // CLOCK_MONOTONIC, when the timer does; what is past says nothing
+  std::atomic<int64_t> fires_ns;           // CLOCK_MONOTONIC, when the timer does; 0 or past: it has
   int64_t started_ns, deadline_ns;         // CLOCK_MONOTONIC; deadline 0: none
   isoq_status deadline_status;             // what it ends the job as
   int64_t cpu_started_ns, cpu_deadline_ns; // CLOCK_PROCESS_CPUTIME_ID; 0: none
@@ -59,6 +59,7 @@ int64_t NextDelayNs(int64_t now) {
 }
 
 void OnSignal(int, siginfo_t *, void *context) {
+  dog.fires_ns = 0; // it has: a job may begin at this moment, with the time read and no isolate set yet
   v8::Isolate *isolate = dog.isolate.load();
   if (isolate == nullptr) return;
   int saved_errno = errno;
