@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <memory>
 #include <mutex>
+#include <string_view>
 
 #include "engine/allocator.hh"
 #include "engine/inspector.hh"
@@ -227,6 +228,12 @@ bool DefineInput(Runtime *runtime, const engine_job &job) {
   return context->Global()->CreateDataProperty(context, ToV8(isolate, "input"), value).FromMaybe(false);
 }
 
+// A prepared context has one that is null.
+bool HasItsInput(const Runtime *runtime, const engine_job &job) {
+  return runtime->prepared != nullptr &&
+         (job.input.data == nullptr || std::string_view(job.input.data, job.input.len) == "null");
+}
+
 // What the job brought with it, before the script runs. False: the result says what is wrong, unless a limit
 // stopped it, which counts more (see RunInContext()).
 bool Prepare(Runtime *runtime, const engine_job &job, v8::Local<v8::String> *code) {
@@ -234,7 +241,7 @@ bool Prepare(Runtime *runtime, const engine_job &job, v8::Local<v8::String> *cod
   const char *field = "code";
   if (ReadCode(runtime, job).ToLocal(code)) {
     field = "input";
-    if (DefineInput(runtime, job) &&
+    if ((HasItsInput(runtime, job) || DefineInput(runtime, job)) &&
         (runtime->prepared != nullptr || InstallObjects(runtime, runtime->Context())))
       return true;
   }
@@ -309,7 +316,7 @@ void RunInContext(Runtime *runtime, const engine_job &job) {
   runtime->inspector = nullptr;
   inspector.reset();
   KeepCodeCaches(runtime);
-  runtime->SampleMemory();
+  if (reason != ISOQ_STATUS_OK) runtime->SampleMemory(); // else it has been
   runtime->out->peak_memory_bytes = runtime->budget->peak_bytes();
   runtime->out->stdout_truncated = runtime->console.truncated[1];
   runtime->out->stderr_truncated = runtime->console.truncated[2];
@@ -462,6 +469,7 @@ bool MakePrepared(const engine_rewind_options &options) {
   config.max_heap_size_bytes = std::max(options.max_heap_size_bytes, kMinHeapBytes);
   auto made = std::make_unique<Prepared>(config.max_heap_size_bytes);
   platform->pages().Stock();
+  RewindDrainMalloc();
   made->functions.assign(options.functions, options.functions + options.function_count);
   IsolateRandom::StartMarking();
   made->isolate = NewIsolate(config.max_heap_size_bytes, &made->allocator);
@@ -482,6 +490,13 @@ bool MakePrepared(const engine_rewind_options &options) {
 
 MemoryChanges ChangesNow() {
   return platform->pages().Changes();
+}
+
+int Rewind(volatile void *keep, size_t keep_len) {
+  int64_t watchdog_ns = WatchdogFiresNs();
+  int error = CheckpointRestore(ChangesNow(), keep, keep_len);
+  WatchdogRemember(watchdog_ns);
+  return error;
 }
 
 // V8's table of WebAssembly functions belongs to the process, begins with the first one and grows by itself, without
@@ -514,6 +529,7 @@ int OpenStatm(int wanted) {
 int TakeCheckpoint(int statm) {
   static const char sample[] =
       "const o = {a: [1, 2, 3].map(x => x * 2)}; globalThis.left = 1; JSON.stringify(o)";
+  RewindDrainMalloc();
   int error = CheckpointTake(statm);
   if (error != 0) return error;
   {
@@ -531,7 +547,7 @@ int TakeCheckpoint(int statm) {
   if (!out.success || CheckpointRefusal(ChangesNow()) != nullptr) return -ENOTSUP;
   error = CheckpointLearn();
   if (error != 0) return error;
-  if (CheckpointRestore(ChangesNow(), nullptr, 0) != 0) return -ENOTRECOVERABLE;
+  if (Rewind(nullptr, 0) != 0) return -ENOTRECOVERABLE;
   return CheckpointTake(statm);
 }
 
@@ -643,7 +659,7 @@ const char *engine_rewind_refusal(void) {
 int engine_rewind(volatile void *keep, size_t keep_len) {
   bool asked = prepared != nullptr && prepared->may_rewind;
   if (!asked && engine_rewind_refusal() != nullptr) return -EPERM;
-  return CheckpointRestore(ChangesNow(), keep, keep_len);
+  return Rewind(keep, keep_len);
 }
 
 bool engine_is_rewinding(void) {

@@ -24,8 +24,9 @@
 //
 // The last one is not taken on trust. A descriptor of /proc/self/statm, opened before the lock-down, tells how many pages
 // the process has mapped, and how many of them are private and writable. The first is compared before the RESULT of each
-// job goes out, with what it was at the checkpoint and what pages.hh and malloc have added; both are compared again
-// after the rewind, with the checkpoint's. Where only the second one differs, whatever was inaccessible at the checkpoint
+// job goes out, with what it was at the checkpoint and what pages.hh and malloc have added; both are compared after the
+// rewind, with the checkpoint's, or before it already: where both are right then, and no mapping and no permission is to
+// be undone, the rewind does not change them. Where only the second one differs, whatever was inaccessible at the checkpoint
 // is dropped and made inaccessible again, and the counts must agree then: V8 13.6 commits more of its tables of functions
 // by itself, for jobs with thousands of them. Not seen: two changes behind the back of both which are equal in size and
 // kind.
@@ -68,6 +69,11 @@ inline constexpr size_t kMaxChanges = 65536; // of each kind
 // Makes malloc use the heap's end only, and never give it back. Before anything large is allocated: best at the start
 // of main(). 0, or -ENOTSUP where malloc is not glibc's (sanitizers).
 int RewindPrepareMalloc();
+
+// To be called before whatever the checkpoint is to hold is allocated, and again before it is taken. What malloc has
+// free is given away for good, but for the end of its memory: what is allocated from here on, and what jobs allocate,
+// lies together then, instead of a little in each of a hundred pages.
+void RewindDrainMalloc();
 
 // Takes the checkpoint, in place of an earlier one. Reads /proc/self. `statm` is a descriptor of /proc/self/statm, read
 // at each rewind. 0 or a negative errno: there is none then.

@@ -31,6 +31,7 @@ struct {
   std::atomic<int> reason;
   std::atomic<const char *> why;
   const engine_host *host;
+  std::atomic<int64_t> fires_ns;           // CLOCK_MONOTONIC, when the timer does; 0 or past: it has
   int64_t started_ns, deadline_ns;         // CLOCK_MONOTONIC; deadline 0: none
   isoq_status deadline_status;             // what it ends the job as
   int64_t cpu_started_ns, cpu_deadline_ns; // CLOCK_PROCESS_CPUTIME_ID; 0: none
@@ -42,11 +43,13 @@ int64_t ReadClock(clockid_t clock) {
   return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-void Arm(int64_t delay_ns) {
+// The note comes last: the handler, in between, would arm it for later than what is then noted, not for sooner.
+void Arm(int64_t now_ns, int64_t delay_ns) {
   itimerspec spec = {};
   spec.it_value.tv_sec = delay_ns / 1000000000LL;
   spec.it_value.tv_nsec = delay_ns % 1000000000LL;
   timer_settime(dog.timer, 0, &spec, nullptr);
+  dog.fires_ns = now_ns + delay_ns;
 }
 
 int64_t NextDelayNs(int64_t now) {
@@ -56,6 +59,7 @@ int64_t NextDelayNs(int64_t now) {
 }
 
 void OnSignal(int, siginfo_t *, void *context) {
+  dog.fires_ns = 0; // it has: a job may begin at this moment, with the time read and no isolate set yet
   v8::Isolate *isolate = dog.isolate.load();
   if (isolate == nullptr) return;
   int saved_errno = errno;
@@ -66,7 +70,7 @@ void OnSignal(int, siginfo_t *, void *context) {
   if (dog.cpu_deadline_ns != 0 && ReadClock(CLOCK_PROCESS_CPUTIME_ID) >= dog.cpu_deadline_ns)
     WatchdogTrip(ISOQ_STATUS_CPU_TIMEOUT, "");
   if (dog.reason.load() != ISOQ_STATUS_OK) isolate->TerminateExecution();
-  Arm(NextDelayNs(now));
+  Arm(now, NextDelayNs(now));
   errno = saved_errno;
 }
 
@@ -98,7 +102,9 @@ void WatchdogStart(v8::Isolate *isolate, const runtime_config &config, const eng
   dog.cpu_started_ns = ReadClock(CLOCK_PROCESS_CPUTIME_ID);
   dog.cpu_deadline_ns = config.cpu_ms != 0 ? dog.cpu_started_ns + config.cpu_ms * 1000000LL : 0;
   dog.isolate = isolate;
-  Arm(NextDelayNs(dog.started_ns));
+  // What an earlier job has left will do if it does not come too late: then, the handler arms it again.
+  int64_t delay_ns = NextDelayNs(dog.started_ns), fires_ns = dog.fires_ns;
+  if (fires_ns <= dog.started_ns || fires_ns > dog.started_ns + delay_ns) Arm(dog.started_ns, delay_ns);
 }
 
 void WatchdogStop() {
@@ -123,7 +129,8 @@ void WatchdogTrip(isoq_status status, const char *why) {
   if (isolate == nullptr) return;
   if (!dog.reason.compare_exchange_strong(expected, status)) return;
   dog.why = why;
-  Arm(1); // only the handler stops V8: interrupted in the middle of that, it would wait for itself
+  Arm(ReadClock(CLOCK_MONOTONIC),
+      1); // only the handler stops V8: interrupted in the middle of that, it would wait for itself
 }
 
 isoq_status WatchdogReason() {
@@ -140,6 +147,14 @@ double WatchdogElapsedMs() {
 
 double WatchdogCpuMs() {
   return static_cast<double>(ReadClock(CLOCK_PROCESS_CPUTIME_ID) - dog.cpu_started_ns) / 1e6;
+}
+
+int64_t WatchdogFiresNs() {
+  return dog.fires_ns;
+}
+
+void WatchdogRemember(int64_t fires_ns) {
+  dog.fires_ns = fires_ns;
 }
 
 } // namespace isoq

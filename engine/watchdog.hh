@@ -10,6 +10,8 @@
 
 #include <v8.h>
 
+#include <cstdint>
+
 #include "engine/engine.h"
 
 namespace isoq {
@@ -21,6 +23,11 @@ int WatchdogInit();
 void WatchdogStart(v8::Isolate *isolate, const runtime_config &config, const engine_host &host);
 // No handler touches the isolate after this returned.
 void WatchdogStop();
+
+// When the timer fires, CLOCK_MONOTONIC: the kernel's state, so not undone by a rewind, around which this note of it is to
+// be kept. Each job would have to arm the timer otherwise.
+int64_t WatchdogFiresNs();
+void WatchdogRemember(int64_t fires_ns);
 
 // Lowers the limits of the job that runs, both since its start; 0 leaves one as it is. `status`: what the wall clock's
 // limit, now lower, ends it as.

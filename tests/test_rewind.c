@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/engine.h"
@@ -308,6 +309,7 @@ START_TEST(a_job_finds_its_input_and_functions_where_a_new_isolate_has_them) {
   } jobs[] = {{{0}, "{\"a\":[1]}", 0},
               {{"listAccounts", "listRegions", "queryResources"}, "1", 3},
               {{"listAccounts", "queryResources"}, NULL, 2},
+              {{0}, "null", 0},
               {{"listRegions"}, "\"x\"", 1},
               {{"somethingElse"}, "[]", 1}};
   char expected[COUNT(jobs)][TEXT_MAX], found[TEXT_MAX];
@@ -570,9 +572,54 @@ START_TEST(memory_that_was_not_in_use_forgets_what_a_job_wrote) {
 }
 END_TEST
 
+START_TEST(each_byte_is_as_it_was_wherever_in_its_page_it_lies) {
+  enum {
+    PAGE = 4096,
+    KINDS = 3 /* full, zero, and never in use */
+  };
+  uint8_t *pages = aligned_alloc(PAGE, (2 * KINDS + 1) * PAGE), before[KINDS][PAGE] = {0};
+
+  ck_assert_ptr_nonnull(pages);
+  ck_assert_int_eq(madvise(pages, (2 * KINDS + 1) * PAGE, MADV_DONTNEED), 0);
+  for (int i = 0; i < PAGE; i++)
+    before[0][i] = pages[i] = (uint8_t)(i * 7 + i / 256);
+  memset(pages + 2 * PAGE, 0, PAGE);
+  start_and_take_checkpoint();
+  for (int at = 0; at < PAGE; at++) {
+    for (int kind = 0; kind < KINDS; kind++)
+      pages[2 * kind * PAGE + at] ^= (uint8_t)(1 << at % 8);
+    ck_assert_int_eq(engine_rewind(NULL, 0), 0);
+    for (int kind = 0; kind < KINDS; kind++)
+      ck_assert_msg(memcmp(pages + 2 * kind * PAGE, before[kind], PAGE) == 0, "kind %d, byte %d", kind, at);
+  }
+}
+END_TEST
+
+/* ---- the watchdog's timer, which the kernel has */
+
+START_TEST(a_job_is_stopped_in_time_whenever_the_timer_was_armed_for_those_before) {
+  struct runtime_config config = runtime_config_default();
+  struct timespec now, began;
+  struct outcome found;
+  int64_t ran_ms = 0;
+
+  start_and_take_checkpoint();
+  clock_gettime(CLOCK_MONOTONIC, &began);
+  while (ran_ms < _i * 7) { /* the timer's period is 25 ms */
+    run("1", &found);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    ran_ms = (now.tv_sec - began.tv_sec) * 1000 + (now.tv_nsec - began.tv_nsec) / 1000000;
+  }
+  if (_i % 2) config.timeout_ms = 3;
+  config.cpu_ms = _i % 2 ? 0 : 3;
+  execute("for (;;) ;", &config, &found);
+  ck_assert_int_eq(found.status, _i % 2 ? ISOQ_STATUS_TIMEOUT : ISOQ_STATUS_CPU_TIMEOUT);
+}
+END_TEST
+
 int main(void) {
   Suite *suite = suite_create("rewind");
-  TCase *tests = tcase_create("rewind");
+  TCase *tests = tcase_create("rewind"), *deadlines = tcase_create("deadlines");
   SRunner *runner;
   int failed;
 
@@ -607,7 +654,12 @@ int main(void) {
   tcase_add_test(tests, memory_is_as_it_was_and_what_is_to_be_kept_is_kept);
   tcase_add_test(tests, a_heap_that_grew_is_as_it_was);
   tcase_add_test(tests, memory_that_was_not_in_use_forgets_what_a_job_wrote);
+  tcase_add_test(tests, each_byte_is_as_it_was_wherever_in_its_page_it_lies);
+  tcase_set_timeout(deadlines, 60);
+  tcase_add_loop_test(deadlines, a_job_is_stopped_in_time_whenever_the_timer_was_armed_for_those_before, 0,
+                      10);
   suite_add_tcase(suite, tests);
+  suite_add_tcase(suite, deadlines);
   runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);
   failed = srunner_ntests_failed(runner);
