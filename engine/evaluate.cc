@@ -72,7 +72,6 @@ Outcome Catch(Runtime *runtime, Evaluation *evaluation, const v8::TryCatch &catc
   return Outcome::kSettled;
 }
 
-// Compiles and runs a classic script. With `call`, its completion value is a function, whose result counts.
 // V8 reads a function twice as a rule: past its end at first, and again when it is called. A small script calls what it
 // has; one with many functions that nobody calls costs less so.
 v8::ScriptCompiler::CompileOptions HowToCompile(v8::Local<v8::String> code) {
@@ -81,6 +80,7 @@ v8::ScriptCompiler::CompileOptions HowToCompile(v8::Local<v8::String> code) {
                                            : v8::ScriptCompiler::kNoCompileOptions;
 }
 
+// Compiles and runs a classic script. With `call`, its completion value is a function, whose result counts.
 Outcome RunClassic(Runtime *runtime, Evaluation *evaluation, v8::Local<v8::String> code, int line_offset,
                    bool call) {
   v8::Local<v8::Context> context = runtime->Context();
