@@ -139,8 +139,9 @@ START_TEST(memory_mapped_behind_the_allocator_retires_the_executor_with_its_resu
   send_job(1, "//probe spoil more");
   result = await_result(1);
   expect(&result, "spoilt", true);
-  send_job(2, "1");
-  expect_exit(EXECUTOR_EXIT_REWIND);
+  send_job(2, "1"); /* is not begun */
+  ck_assert_int_eq(shutdown(child.socket, SHUT_WR), 0);
+  expect_exit(EXECUTOR_EXIT_OK);
 }
 END_TEST
 
@@ -167,26 +168,20 @@ START_TEST(a_rewind_that_faults_ends_the_executor_after_the_result) {
 }
 END_TEST
 
-/*
- * The signal comes while the executor rewinds, mostly: it was sent as soon as the RESULT before was read. A job that is
- * cancelled before it starts needs no other process; one that had begun does.
- */
+/* The signal comes while the executor rewinds, mostly: it was sent as soon as the RESULT before was read. */
 START_TEST(a_cancel_that_comes_during_a_rewind_reaches_its_job_and_no_other) {
   struct wire_result result;
-  uint32_t job = 0;
 
-  for (int i = 0; i < 100; i++) {
-    send_job(++job, "String(6 * 7)");
-    result = await_result(job);
+  for (int i = 0; i < 40; i++) {
+    send_job(1, "String(6 * 7)");
+    result = await_result(1);
     expect(&result, "42", false);
-    spawn_cancel(&child, job + 1);
-    send_job(++job, "for (;;) {}");
-    result = await_result(job);
+    spawn_cancel(&child, 2);
+    send_job(2, "for (;;) {}");
+    result = await_result(2);
     ck_assert_int_eq(result.status, ISOQ_STATUS_CANCELLED);
-    if (!result.retire) continue;
     stop();
     start();
-    job = 0;
   }
 }
 END_TEST
