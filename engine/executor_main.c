@@ -113,9 +113,10 @@ static void owed_write(void) {
   uint8_t frame[WIRE_RETURNED_SIZE];
 
   if (message.up_to == 0) return;
+  kept.owed_up_to = 0; /* first: the broker may ask for more as soon as it has read this */
+  atomic_signal_fence(memory_order_seq_cst);
   wire_returned_encode(frame, &message);
   broker_write(frame, sizeof(frame), NULL, 0);
-  kept.owed_up_to = 0;
 }
 
 /* A handler that found the socket busy has left it to us to tell the broker. */
@@ -392,8 +393,9 @@ static void return_job(const struct wire_header *header) {
     kept.owed_after = job - 1;
     kept.owed_up_to = job;
   }
-  sigprocmask(SIG_SETMASK, &before, NULL);
+  kept.begun = job; /* nobody shall note it again: it is not read a second time */
   release();
+  sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 /* The next frame of the broker: the answer to a call, a message of the debugger, or a job ahead of its turn. */
@@ -593,7 +595,8 @@ static struct wire_result result_of_failure(enum isoq_status status, const char 
   };
 }
 
-static void send_result(const struct wire_result *result) {
+/* Leaves in `result` the status that was told. */
+static void send_result(struct wire_result *result) {
   static struct wire_buffer buffer;
   int r = wire_result_encode(&buffer, (uint32_t)console.job, result);
 
@@ -613,6 +616,7 @@ static void send_result(const struct wire_result *result) {
     smaller.error_message = text_of(message, ERROR_TEXT_MAX);
     wire_buffer_reset(&buffer, RESULT_BUFFER_KEPT);
     r = wire_result_encode(&buffer, (uint32_t)console.job, &smaller);
+    result->status = smaller.status;
   }
   if (r < 0) host_dying(NULL, ISOQ_STATUS_OOM, "the system has none for the result");
   acquire();

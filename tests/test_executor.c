@@ -511,8 +511,10 @@ START_TEST(a_result_over_the_frames_limit_is_said) {
   read_answer(&executor, &answer, 0);
   ck_assert(answer.ended);
   ck_assert_int_eq(answer.result.status, ISOQ_STATUS_OUTPUT_LIMIT);
-  expect_result(&executor, "'still there'", "still there");
-  finish(&executor);
+  send_code(&executor, "console.log('not after such an end')");
+  shutdown(executor.fd, SHUT_WR);
+  ck_assert(!next_frame(&executor));
+  expect_exit(&executor, EXECUTOR_EXIT_OK);
 }
 END_TEST
 
@@ -895,6 +897,22 @@ START_TEST(a_job_behind_one_that_waits_is_given_back) {
   expect_returned(&executor, 2, 3);
   expect_result_of(&executor, 1, "waited");
   expect_result(&executor, "4", "4");
+  finish(&executor);
+}
+END_TEST
+
+/* What is noted of a job that is not read again would cost another one, 64 jobs later. */
+START_TEST(a_job_that_was_given_back_cannot_be_asked_for) {
+  struct executor executor = start_for(_i);
+
+  send_code(&executor, "console.log('go'); await new Promise(r => setTimeout(r, 300)); 'waited'");
+  expect_console_of(&executor, 1);
+  send_code(&executor, "'given back'");
+  expect_returned(&executor, 1, 2);
+  take_back(&executor, 1, 2);
+  expect_result_of(&executor, 1, "waited");
+  for (int job = 3; job <= 70; job++)
+    expect_result(&executor, "'run'", "run");
   finish(&executor);
 }
 END_TEST
@@ -1368,6 +1386,7 @@ static Suite *executor_suite(void) {
   tcase_add_loop_test(ahead, what_has_begun_is_not_given_back, 0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, whenever_they_are_asked_for_each_job_is_run_or_given_back, 0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, a_job_behind_one_that_waits_is_given_back, 0, 2 - SANITIZED);
+  tcase_add_loop_test(ahead, a_job_that_was_given_back_cannot_be_asked_for, 0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, after_an_end_that_is_not_clean_no_job_begins, 0, 2 - SANITIZED);
   tcase_add_test(ends, signals_for_everybody_are_ignored);
   tcase_add_test(ends, garbage_is_a_protocol_error);

@@ -837,6 +837,8 @@ static const struct {
     {"other-job", "", ISOQ_STATUS_CRASHED},
     {"truncated", "", ISOQ_STATUS_CRASHED},
     {"return:0,200", "", ISOQ_STATUS_CRASHED},
+    {"return:-3,-1", "", ISOQ_STATUS_CRASHED}, /* nothing that it has */
+    {"return:1,2", "", ISOQ_STATUS_CRASHED},   /* not the next one */
     {"exit-unrewound:always", "", ISOQ_STATUS_CRASHED},
 };
 
@@ -867,6 +869,40 @@ START_TEST(test_a_job_that_has_begun_cannot_be_given_back) {
   entry = run("return:-1,0", "");
   assert_failed(entry, ISOQ_STATUS_CRASHED, "it returned job number 1, which it had begun");
   wait_for_end(OUTCOME_END_PROTOCOL);
+}
+END_TEST
+
+START_TEST(test_a_job_that_has_its_result_cannot_be_given_back) {
+  struct told *entry;
+
+  start_and_wait(1);
+  warm_up();
+  submit("quick", "");
+  entry = submit("result-return", "");
+  run_until(done_calls == submitted);
+  assert_status(entry, ISOQ_STATUS_OK);
+  wait_for_end(OUTCOME_END_PROTOCOL);
+  assert_next_is_served();
+  ck_assert_uint_eq(entry->times, 1);
+}
+END_TEST
+
+/* However long the executor says that it took: it was not begun before it was given. */
+START_TEST(test_no_job_started_before_it_was_given) {
+  struct timespec now;
+  int64_t before;
+
+  start_and_wait(1);
+  warm_up();
+  clock_gettime(CLOCK_REALTIME, &now);
+  before = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+  submit("quick", "");
+  submit("eternal", "");
+  run_until(done_calls == submitted);
+  for (size_t i = submitted - 2; i < submitted; i++) {
+    ck_assert_int_ge(told[i].result.started_at_ms, before);
+    ck_assert_int_le(told[i].result.started_at_ms, told[i].result.finished_at_ms);
+  }
 }
 END_TEST
 
@@ -1812,6 +1848,8 @@ int main(void) {
   tcase_add_loop_test(tests, test_an_end_is_the_running_jobs_alone, 0,
                       (int)(sizeof(ends_with_others_behind) / sizeof(ends_with_others_behind[0])));
   tcase_add_test(tests, test_a_job_that_has_begun_cannot_be_given_back);
+  tcase_add_test(tests, test_a_job_that_has_its_result_cannot_be_given_back);
+  tcase_add_test(tests, test_no_job_started_before_it_was_given);
   tcase_add_test(tests, test_a_kill_for_one_job_does_not_cost_the_next_one);
   tcase_add_test(tests, test_jobs_ahead_do_not_overtake_another_tenants_job_for_ever);
   tcase_add_test(tests, test_take_back_takes_what_was_sent_ahead);
