@@ -83,8 +83,8 @@ static struct {
 static struct {
   volatile sig_atomic_t busy; /* the main code, or a handler, uses what follows or the socket */
   volatile sig_atomic_t job;  /* number of the job that was received and not answered yet; 0: none */
-  int64_t written_ms; /* when the console was last written, CLOCK_MONOTONIC; 0: not in this job */
-  size_t batch_len;   /* of the CONSOLE payload that waits in `batch` */
+  int64_t written_ms;         /* when the console was last written, CLOCK_MONOTONIC; 0: not in this job */
+  size_t batch_len;           /* of the CONSOLE payload that waits in `batch` */
   uint8_t batch[WIRE_HEADER_SIZE + BATCH_BYTES];
   size_t trace_len; /* of the trace that waits; it always leaves before the batch */
   char trace[BATCH_BYTES];
@@ -92,10 +92,10 @@ static struct {
 
 /* What outlasts a rewind: numbers of jobs. The signal handlers share this, too. */
 static struct {
-  volatile sig_atomic_t cancel_job;             /* shall be cancelled; 0: none */
-  volatile sig_atomic_t seen, begun;            /* the last JOB that came; the last that is run, or was skipped */
+  volatile sig_atomic_t cancel_job;  /* shall be cancelled; 0: none */
+  volatile sig_atomic_t seen, begun; /* the last JOB that came; the last that is run, or was skipped */
   volatile sig_atomic_t owed_after, owed_up_to; /* given back, and the broker was not told; up_to 0: none */
-  _Atomic uint64_t returned;                    /* the jobs that were given back: a bit of each number modulo 64 */
+  _Atomic uint64_t returned; /* the jobs that were given back: a bit of each number modulo 64 */
 } kept;
 
 /* ---- the socket ---- */
@@ -109,7 +109,8 @@ static void acquire(void) {
 
 /* The caller is busy. Async-signal-safe. */
 static void owed_write(void) {
-  const struct wire_returned message = {.after = (uint32_t)kept.owed_after, .up_to = (uint32_t)kept.owed_up_to};
+  const struct wire_returned message = {.after = (uint32_t)kept.owed_after,
+                                        .up_to = (uint32_t)kept.owed_up_to};
   uint8_t frame[WIRE_RETURNED_SIZE];
 
   if (message.up_to == 0) return;

@@ -752,7 +752,8 @@ static struct executor start_for(int rewinding) {
 static void take_back(const struct executor *executor, uint32_t after, uint32_t up_to) {
   uint64_t range = (uint64_t)after << 32 | up_to;
 
-  ck_assert_int_eq(sigqueue(executor->pid, SIGUSR2, (union sigval){.sival_ptr = (void *)(uintptr_t)range}), 0);
+  ck_assert_int_eq(sigqueue(executor->pid, SIGUSR2, (union sigval){.sival_ptr = (void *)(uintptr_t)range}),
+                   0);
 }
 
 /* The next frame is a RESULT of that job, with this text. */
@@ -784,7 +785,8 @@ static void expect_console_of(struct executor *executor, uint32_t job) {
   ck_assert_uint_eq(executor->header.job, job);
 }
 
-static const char busy_code[] = "console.log('go'); for (const end = Date.now() + 300; Date.now() < end;); 'first'";
+static const char busy_code[] =
+    "console.log('go'); for (const end = Date.now() + 300; Date.now() < end;); 'first'";
 
 START_TEST(jobs_ahead_run_in_their_order_each_in_a_pristine_isolate) {
   struct executor executor = start_for(_i);
@@ -1398,13 +1400,14 @@ static Suite *executor_suite(void) {
   tcase_add_loop_test(ahead, jobs_ahead_run_in_their_order_each_in_a_pristine_isolate, 0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, jobs_behind_a_busy_one_are_given_back_when_asked_for_and_never_begin, 0,
                       2 - SANITIZED);
-  tcase_add_loop_test(ahead, a_range_that_was_given_back_stays_so_when_more_are_asked_for_before_it_is_read, 0,
-                      2 - SANITIZED);
+  tcase_add_loop_test(ahead, a_range_that_was_given_back_stays_so_when_more_are_asked_for_before_it_is_read,
+                      0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, what_has_begun_is_not_given_back, 0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, whenever_they_are_asked_for_each_job_is_run_or_given_back, 0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, a_job_behind_one_that_waits_is_given_back, 0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, a_job_that_was_given_back_cannot_be_asked_for, 0, 2 - SANITIZED);
-  tcase_add_loop_test(ahead, a_job_that_was_given_back_and_is_read_during_a_wait_costs_no_other, 0, 2 - SANITIZED);
+  tcase_add_loop_test(ahead, a_job_that_was_given_back_and_is_read_during_a_wait_costs_no_other, 0,
+                      2 - SANITIZED);
   tcase_add_loop_test(ahead, after_an_end_that_is_not_clean_no_job_begins, 0, 2 - SANITIZED);
   tcase_add_test(ends, signals_for_everybody_are_ignored);
   tcase_add_test(ends, garbage_is_a_protocol_error);

@@ -1023,6 +1023,44 @@ START_TEST(test_jobs_that_come_back_are_before_younger_ones) {
 }
 END_TEST
 
+START_TEST(test_nothing_is_sent_ahead_that_could_not_come_back) {
+  const char *fifo = make_fifo("gate");
+  struct told *gate, *cancelled;
+  char code[128];
+
+  start_and_wait(1);
+  warm_up();
+  snprintf(code, sizeof(code), "deaf-gate:%s", fifo);
+  gate = submit(code, "");
+  cancelled = submit("quick", "");
+  ck_assert_int_eq(pool_cancel(pool, NULL, cancelled->id), 0); /* a question that has no answer yet */
+  submit("quick", "");
+  pool_take_waiting(pool, 0, on_taken, &taken_back);
+  ck_assert_uint_eq(taken_back, 1);
+  open_gate(fifo);
+  run_until(gate->times + cancelled->times == 2);
+}
+END_TEST
+
+START_TEST(test_a_large_job_is_not_sent_ahead) {
+  const char *fifo = make_fifo("gate");
+  char *more = malloc(100000);
+  struct told *gate;
+
+  ck_assert_ptr_nonnull(more);
+  snprintf(more, 100000, ",\"input\":\"%*s\"", 70000, "x");
+  start_and_wait(1);
+  warm_up();
+  gate = submit_gate(fifo);
+  submit("quick", more);
+  free(more);
+  pool_take_waiting(pool, 0, on_taken, &taken_back);
+  ck_assert_uint_eq(taken_back, 1);
+  open_gate(fifo);
+  run_until(gate->times == 1);
+}
+END_TEST
+
 static const char *gate_of_the_killed;
 
 /* The RESULT of the job whose time is over comes after the last look, and before the kill. */
@@ -1976,6 +2014,8 @@ int main(void) {
                       (int)(sizeof(for_another_process) / sizeof(for_another_process[0])));
   tcase_add_test(ahead, test_an_executor_that_is_sent_jobs_ahead_ends_in_its_time);
   tcase_add_test(ahead, test_jobs_that_come_back_are_before_younger_ones);
+  tcase_add_test(ahead, test_nothing_is_sent_ahead_that_could_not_come_back);
+  tcase_add_test(ahead, test_a_large_job_is_not_sent_ahead);
   tcase_add_test(ahead, test_a_kill_for_one_job_does_not_cost_the_next_one);
   tcase_add_test(ahead, test_jobs_ahead_do_not_overtake_another_tenants_job_for_ever);
   tcase_add_test(ahead, test_take_back_takes_what_was_sent_ahead);

@@ -88,12 +88,12 @@ struct executor {
   struct outcome outcome;
   struct job_result result; /* told by a RESULT, not delivered yet */
   bool has_result, cancelled;
-  bool taking_back;        /* the jobs ahead were asked for */
+  bool taking_back;              /* the jobs ahead were asked for */
   struct wire_returned returned; /* not told to the owner yet; up_to 0: nothing */
-  bool retire;              /* the RESULT asked for another process */
-  struct calls *calls;      /* NULL: the job has called nothing so far */
-  struct result_text trace; /* of the job, as far as it came */
-  size_t trace_bytes;       /* that came; not all of them may be kept */
+  bool retire;                   /* the RESULT asked for another process */
+  struct calls *calls;           /* NULL: the job has called nothing so far */
+  struct result_text trace;      /* of the job, as far as it came */
+  size_t trace_bytes;            /* that came; not all of them may be kept */
   int64_t job_started_ns, job_started_ms, job_cpu_ns;
 
   char v8_version[65];
@@ -407,9 +407,11 @@ static void warn_of_no_rewinding(const struct executor *e, const char *sandbox) 
 
   if (warned || e->options.rewind_mb == 0 || strstr(sandbox, "rewind") != NULL) return;
   warned = true;
-  log_event(LOG_LEVEL_WARN, "no_rewinding", LOG_TEXT("v8", e->v8_version),
-            LOG_TEXT("why", "this executor cannot be put back as new after a job: each job gets a new isolate, which "
-                            "takes some ms, as with `isolate = fresh`"));
+  log_event(
+      LOG_LEVEL_WARN, "no_rewinding", LOG_TEXT("v8", e->v8_version),
+      LOG_TEXT("why",
+               "this executor cannot be put back as new after a job: each job gets a new isolate, which "
+               "takes some ms, as with `isolate = fresh`"));
 }
 
 static void on_hello(struct executor *e, const uint8_t *payload, size_t len) {
@@ -753,7 +755,8 @@ static struct job *executor_finish(struct executor *e, struct job_result *result
   outcome_clear(&e->outcome);
   result->finished_at_ms = clock_real_ms();
   /* One that was sent ahead may have begun before we saw the RESULT of the one before it. */
-  if (ran_ms < (double)(result->finished_at_ms - began_ms)) began_ms = result->finished_at_ms - (int64_t)ran_ms;
+  if (ran_ms < (double)(result->finished_at_ms - began_ms))
+    began_ms = result->finished_at_ms - (int64_t)ran_ms;
   result->started_at_ms = began_ms < e->job_started_ms ? began_ms : e->job_started_ms;
   return job;
 }
