@@ -83,8 +83,8 @@ static struct {
 static struct {
   volatile sig_atomic_t busy; /* the main code, or a handler, uses what follows or the socket */
   volatile sig_atomic_t job;  /* number of the job that was received and not answered yet; 0: none */
-  int64_t written_ms; /* when the console was last written, CLOCK_MONOTONIC; 0: not in this job */
-  size_t batch_len;   /* of the CONSOLE payload that waits in `batch` */
+  int64_t written_ms;         /* when the console was last written, CLOCK_MONOTONIC; 0: not in this job */
+  size_t batch_len;           /* of the CONSOLE payload that waits in `batch` */
   uint8_t batch[WIRE_HEADER_SIZE + BATCH_BYTES];
   size_t trace_len; /* of the trace that waits; it always leaves before the batch */
   char trace[BATCH_BYTES];
@@ -92,10 +92,10 @@ static struct {
 
 /* What outlasts a rewind: numbers of jobs. The signal handlers share this, too. */
 static struct {
-  volatile sig_atomic_t cancel_job;             /* shall be cancelled; 0: none */
-  volatile sig_atomic_t seen, begun;            /* the last JOB that came; the last that is run, or was skipped */
+  volatile sig_atomic_t cancel_job;  /* shall be cancelled; 0: none */
+  volatile sig_atomic_t seen, begun; /* the last JOB that came; the last that is run, or was skipped */
   volatile sig_atomic_t owed_after, owed_up_to; /* given back, and the broker was not told; up_to 0: none */
-  _Atomic uint64_t returned;                    /* the jobs that were given back: a bit of each number modulo 64 */
+  _Atomic uint64_t returned; /* the jobs that were given back: a bit of each number modulo 64 */
 } kept;
 
 /* ---- the socket ---- */
@@ -109,13 +109,15 @@ static void acquire(void) {
 
 /* The caller is busy. Async-signal-safe. */
 static void owed_write(void) {
-  const struct wire_returned message = {.after = (uint32_t)kept.owed_after, .up_to = (uint32_t)kept.owed_up_to};
+  const struct wire_returned message = {.after = (uint32_t)kept.owed_after,
+                                        .up_to = (uint32_t)kept.owed_up_to};
   uint8_t frame[WIRE_RETURNED_SIZE];
 
   if (message.up_to == 0) return;
+  kept.owed_up_to = 0; /* first: the broker may ask for more as soon as it has read this */
+  atomic_signal_fence(memory_order_seq_cst);
   wire_returned_encode(frame, &message);
   broker_write(frame, sizeof(frame), NULL, 0);
-  kept.owed_up_to = 0;
 }
 
 /* A handler that found the socket busy has left it to us to tell the broker. */
@@ -392,8 +394,9 @@ static void return_job(const struct wire_header *header) {
     kept.owed_after = job - 1;
     kept.owed_up_to = job;
   }
-  sigprocmask(SIG_SETMASK, &before, NULL);
+  kept.begun = job; /* nobody shall note it again: it is not read a second time */
   release();
+  sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 /* The next frame of the broker: the answer to a call, a message of the debugger, or a job ahead of its turn. */
@@ -593,7 +596,8 @@ static struct wire_result result_of_failure(enum isoq_status status, const char 
   };
 }
 
-static void send_result(const struct wire_result *result) {
+/* Leaves in `result` the status that was told. */
+static void send_result(struct wire_result *result) {
   static struct wire_buffer buffer;
   int r = wire_result_encode(&buffer, (uint32_t)console.job, result);
 
@@ -613,6 +617,7 @@ static void send_result(const struct wire_result *result) {
     smaller.error_message = text_of(message, ERROR_TEXT_MAX);
     wire_buffer_reset(&buffer, RESULT_BUFFER_KEPT);
     r = wire_result_encode(&buffer, (uint32_t)console.job, &smaller);
+    result->status = smaller.status;
   }
   if (r < 0) host_dying(NULL, ISOQ_STATUS_OOM, "the system has none for the result");
   acquire();

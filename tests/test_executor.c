@@ -511,8 +511,10 @@ START_TEST(a_result_over_the_frames_limit_is_said) {
   read_answer(&executor, &answer, 0);
   ck_assert(answer.ended);
   ck_assert_int_eq(answer.result.status, ISOQ_STATUS_OUTPUT_LIMIT);
-  expect_result(&executor, "'still there'", "still there");
-  finish(&executor);
+  send_code(&executor, "console.log('not after such an end')");
+  shutdown(executor.fd, SHUT_WR);
+  ck_assert(!next_frame(&executor));
+  expect_exit(&executor, EXECUTOR_EXIT_OK);
 }
 END_TEST
 
@@ -750,7 +752,8 @@ static struct executor start_for(int rewinding) {
 static void take_back(const struct executor *executor, uint32_t after, uint32_t up_to) {
   uint64_t range = (uint64_t)after << 32 | up_to;
 
-  ck_assert_int_eq(sigqueue(executor->pid, SIGUSR2, (union sigval){.sival_ptr = (void *)(uintptr_t)range}), 0);
+  ck_assert_int_eq(sigqueue(executor->pid, SIGUSR2, (union sigval){.sival_ptr = (void *)(uintptr_t)range}),
+                   0);
 }
 
 /* The next frame is a RESULT of that job, with this text. */
@@ -782,7 +785,8 @@ static void expect_console_of(struct executor *executor, uint32_t job) {
   ck_assert_uint_eq(executor->header.job, job);
 }
 
-static const char busy_code[] = "console.log('go'); for (const end = Date.now() + 300; Date.now() < end;); 'first'";
+static const char busy_code[] =
+    "console.log('go'); for (const end = Date.now() + 300; Date.now() < end;); 'first'";
 
 START_TEST(jobs_ahead_run_in_their_order_each_in_a_pristine_isolate) {
   struct executor executor = start_for(_i);
@@ -895,6 +899,39 @@ START_TEST(a_job_behind_one_that_waits_is_given_back) {
   expect_returned(&executor, 2, 3);
   expect_result_of(&executor, 1, "waited");
   expect_result(&executor, "4", "4");
+  finish(&executor);
+}
+END_TEST
+
+/* What is noted of a job that is not read again would cost another one, 64 jobs later. */
+START_TEST(a_job_that_was_given_back_cannot_be_asked_for) {
+  struct executor executor = start_for(_i);
+
+  send_code(&executor, "console.log('go'); await new Promise(r => setTimeout(r, 300)); 'waited'");
+  expect_console_of(&executor, 1);
+  send_code(&executor, "'given back'");
+  expect_returned(&executor, 1, 2);
+  take_back(&executor, 1, 2);
+  expect_result_of(&executor, 1, "waited");
+  for (int job = 3; job <= 70; job++)
+    expect_result(&executor, "'run'", "run");
+  finish(&executor);
+}
+END_TEST
+
+/* The note is of no more use when the job is read: the one 64 jobs later has the same bit. */
+START_TEST(a_job_that_was_given_back_and_is_read_during_a_wait_costs_no_other) {
+  struct executor executor = start_for(_i);
+
+  send_code(&executor, "console.log('go'); for (const end = Date.now() + 300; Date.now() < end;);"
+                       "await new Promise(r => setTimeout(r, 50)); 'waited'");
+  send_code(&executor, "'given back'");
+  expect_console_of(&executor, 1);
+  take_back(&executor, 1, 2);
+  expect_returned(&executor, 1, 2);
+  expect_result_of(&executor, 1, "waited");
+  for (int job = 3; job <= 70; job++)
+    expect_result(&executor, "'run'", "run");
   finish(&executor);
 }
 END_TEST
@@ -1363,11 +1400,14 @@ static Suite *executor_suite(void) {
   tcase_add_loop_test(ahead, jobs_ahead_run_in_their_order_each_in_a_pristine_isolate, 0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, jobs_behind_a_busy_one_are_given_back_when_asked_for_and_never_begin, 0,
                       2 - SANITIZED);
-  tcase_add_loop_test(ahead, a_range_that_was_given_back_stays_so_when_more_are_asked_for_before_it_is_read, 0,
-                      2 - SANITIZED);
+  tcase_add_loop_test(ahead, a_range_that_was_given_back_stays_so_when_more_are_asked_for_before_it_is_read,
+                      0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, what_has_begun_is_not_given_back, 0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, whenever_they_are_asked_for_each_job_is_run_or_given_back, 0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, a_job_behind_one_that_waits_is_given_back, 0, 2 - SANITIZED);
+  tcase_add_loop_test(ahead, a_job_that_was_given_back_cannot_be_asked_for, 0, 2 - SANITIZED);
+  tcase_add_loop_test(ahead, a_job_that_was_given_back_and_is_read_during_a_wait_costs_no_other, 0,
+                      2 - SANITIZED);
   tcase_add_loop_test(ahead, after_an_end_that_is_not_clean_no_job_begins, 0, 2 - SANITIZED);
   tcase_add_test(ends, signals_for_everybody_are_ignored);
   tcase_add_test(ends, garbage_is_a_protocol_error);

@@ -801,6 +801,31 @@ START_TEST(test_jobs_ahead_of_a_long_one_can_be_given_back_to_the_queue) {
 }
 END_TEST
 
+START_TEST(test_an_executor_that_gave_jobs_back_is_sent_some_again) {
+  const char *fifo = make_fifo("gate");
+  struct told *gate, *cancelled;
+  unsigned more = 0;
+  size_t first;
+
+  start_and_wait(1);
+  warm_up();
+  gate = submit_gate(fifo);
+  cancelled = submit("quick", "");
+  ck_assert_int_eq(pool_cancel(pool, NULL, cancelled->id), 0);
+  run_until(cancelled->times == 1);
+  open_gate(fifo);
+  run_until(gate->times == 1);
+  warm_up();
+  first = submitted;
+  for (int i = 0; i < 50; i++)
+    submit("more-waits", "");
+  run_until(done_calls == submitted);
+  for (size_t i = first; i < submitted; i++)
+    more += strcmp(told[i].result.result.data, "yes") == 0;
+  ck_assert_uint_gt(more, 0);
+}
+END_TEST
+
 START_TEST(test_a_job_that_was_sent_ahead_is_cancelled_without_running) {
   const char *fifo = make_fifo("gate");
   struct told *gate, *cancelled, *other;
@@ -837,6 +862,8 @@ static const struct {
     {"other-job", "", ISOQ_STATUS_CRASHED},
     {"truncated", "", ISOQ_STATUS_CRASHED},
     {"return:0,200", "", ISOQ_STATUS_CRASHED},
+    {"return:-3,-1", "", ISOQ_STATUS_CRASHED}, /* nothing that it has */
+    {"return:1,2", "", ISOQ_STATUS_CRASHED},   /* not the next one */
     {"exit-unrewound:always", "", ISOQ_STATUS_CRASHED},
 };
 
@@ -846,7 +873,7 @@ START_TEST(test_an_end_is_the_running_jobs_alone) {
 
   start_and_wait(1);
   warm_up();
-  submit("quick", "");
+  submit("quick", ",\"timeout_ms\":60000"); /* whose deadline nobody here waits for */
   entry = submit(ends_with_others_behind[_i].code, ends_with_others_behind[_i].more);
   first = submitted;
   for (int i = 0; i < 6; i++)
@@ -867,6 +894,170 @@ START_TEST(test_a_job_that_has_begun_cannot_be_given_back) {
   entry = run("return:-1,0", "");
   assert_failed(entry, ISOQ_STATUS_CRASHED, "it returned job number 1, which it had begun");
   wait_for_end(OUTCOME_END_PROTOCOL);
+}
+END_TEST
+
+START_TEST(test_a_job_that_has_its_result_cannot_be_given_back) {
+  struct told *entry;
+
+  start_and_wait(1);
+  warm_up();
+  submit("quick", "");
+  entry = submit("result-return", "");
+  run_until(done_calls == submitted);
+  assert_status(entry, ISOQ_STATUS_OK);
+  wait_for_end(OUTCOME_END_PROTOCOL);
+  assert_next_is_served();
+  ck_assert_uint_eq(entry->times, 1);
+}
+END_TEST
+
+/* However long the executor says that it took: it was not begun before it was given. */
+START_TEST(test_no_job_started_before_it_was_given) {
+  struct timespec now;
+  int64_t before;
+
+  start_and_wait(1);
+  warm_up();
+  clock_gettime(CLOCK_REALTIME, &now);
+  before = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+  submit("quick", "");
+  submit("eternal", "");
+  run_until(done_calls == submitted);
+  for (size_t i = submitted - 2; i < submitted; i++) {
+    ck_assert_int_ge(told[i].result.started_at_ms, before);
+    ck_assert_int_le(told[i].result.started_at_ms, told[i].result.finished_at_ms);
+  }
+}
+END_TEST
+
+START_TEST(test_each_job_ahead_has_its_own_limits) {
+  struct told *allowed, *over;
+
+  start_and_wait(1);
+  warm_up();
+  submit("quick", ",\"max_output_bytes\":10");
+  allowed = submit("print-bytes:90000", "");
+  over = submit("print-bytes:90000", ",\"max_output_bytes\":10");
+  run_until(done_calls == submitted);
+  assert_status(allowed, ISOQ_STATUS_OK);
+  assert_failed(over, ISOQ_STATUS_CRASHED, "over max_output_bytes 10");
+}
+END_TEST
+
+START_TEST(test_a_job_ahead_that_begins_nevertheless_is_cancelled_then) {
+  const char *fifo = make_fifo("gate");
+  struct told *gate, *cancelled;
+  char code[128];
+
+  start_and_wait(1);
+  warm_up();
+  snprintf(code, sizeof(code), "deaf-gate:%s", fifo);
+  gate = submit(code, "");
+  cancelled = submit("cancellable", ",\"timeout_ms\":60000");
+  ck_assert_int_eq(pool_cancel(pool, NULL, cancelled->id), 0);
+  open_gate(fifo);
+  run_until(gate->times + cancelled->times == 2);
+  assert_status(gate, ISOQ_STATUS_OK);
+  assert_status(cancelled, ISOQ_STATUS_CANCELLED);
+}
+END_TEST
+
+static const char *const for_another_process[] = {",\"tenant\":\"other\"", ",\"isolation\":\"process\""};
+
+START_TEST(test_a_job_for_another_process_is_not_sent_ahead) {
+  struct told *first, *other;
+
+  start_and_wait(1);
+  warm_up();
+  first = submit("pid", "");
+  other = submit("pid", for_another_process[_i]);
+  run_until(done_calls == submitted);
+  ck_assert_str_ne(first->result.result.data, other->result.result.data);
+}
+END_TEST
+
+START_TEST(test_an_executor_that_is_sent_jobs_ahead_ends_in_its_time) {
+  unsigned served, most = 0;
+
+  options.max_jobs_per_executor = 30;
+  start_and_wait(1);
+  for (int i = 0; i < 200; i++)
+    submit("pid", "");
+  run_until(done_calls == submitted);
+  for (size_t i = 0; i < submitted; i++) {
+    served = 0;
+    for (size_t j = 0; j < submitted; j++)
+      served += strcmp(told[i].result.result.data, told[j].result.result.data) == 0;
+    if (served > most) most = served;
+  }
+  ck_assert_uint_le(most, 60);
+}
+END_TEST
+
+static const char *taken_order[JOBS_MAX];
+
+static void note_taken(void *ctx, struct job *job) {
+  taken_order[taken_back] = told_of(job->id)->id;
+  on_taken(ctx, job);
+}
+
+START_TEST(test_jobs_that_come_back_are_before_younger_ones) {
+  const char *fifo = make_fifo("gate");
+  struct told *gate, *cancelled;
+
+  start_and_wait(1);
+  warm_up();
+  gate = submit_gate(fifo);
+  cancelled = submit("quick", "");
+  for (int i = 0; i < 12; i++)
+    submit("quick", "");
+  ck_assert_int_eq(pool_cancel(pool, NULL, cancelled->id), 0);
+  run_until(cancelled->times == 1);
+  pool_take_waiting(pool, 0, note_taken, &taken_back);
+  ck_assert_uint_eq(taken_back, 12);
+  for (size_t i = 0; i < taken_back; i++)
+    ck_assert_ptr_eq(taken_order[i], cancelled[1 + i].id);
+  open_gate(fifo);
+  run_until(gate->times == 1);
+}
+END_TEST
+
+START_TEST(test_nothing_is_sent_ahead_that_could_not_come_back) {
+  const char *fifo = make_fifo("gate");
+  struct told *gate, *cancelled;
+  char code[128];
+
+  start_and_wait(1);
+  warm_up();
+  snprintf(code, sizeof(code), "deaf-gate:%s", fifo);
+  gate = submit(code, "");
+  cancelled = submit("quick", "");
+  ck_assert_int_eq(pool_cancel(pool, NULL, cancelled->id), 0); /* a question that has no answer yet */
+  submit("quick", "");
+  pool_take_waiting(pool, 0, on_taken, &taken_back);
+  ck_assert_uint_eq(taken_back, 1);
+  open_gate(fifo);
+  run_until(gate->times + cancelled->times == 2);
+}
+END_TEST
+
+START_TEST(test_a_large_job_is_not_sent_ahead) {
+  const char *fifo = make_fifo("gate");
+  char *more = malloc(100000);
+  struct told *gate;
+
+  ck_assert_ptr_nonnull(more);
+  snprintf(more, 100000, ",\"input\":\"%*s\"", 70000, "x");
+  start_and_wait(1);
+  warm_up();
+  gate = submit_gate(fifo);
+  submit("quick", more);
+  free(more);
+  pool_take_waiting(pool, 0, on_taken, &taken_back);
+  ck_assert_uint_eq(taken_back, 1);
+  open_gate(fifo);
+  run_until(gate->times == 1);
 }
 END_TEST
 
@@ -1731,12 +1922,14 @@ END_TEST
 
 int main(void) {
   Suite *suite = suite_create("pool");
-  TCase *tests = tcase_create("pool");
+  TCase *tests = tcase_create("pool"), *ahead = tcase_create("ahead");
   SRunner *runner;
   int failed;
 
   tcase_add_checked_fixture(tests, set_up, tear_down);
   tcase_set_timeout(tests, 60);
+  tcase_add_checked_fixture(ahead, set_up, tear_down);
+  tcase_set_timeout(ahead, 60);
   tcase_add_test(tests, test_result_is_passed_on);
   tcase_add_test(tests, test_error_keeps_the_executor);
   tcase_add_test(tests, test_console_is_kept);
@@ -1804,21 +1997,33 @@ int main(void) {
   tcase_add_loop_test(tests, test_own_processes_of_one_tenant_differ, 0, 2);
   tcase_add_test(tests, test_slot_of_an_own_process_is_free_when_a_job_could_start);
   tcase_add_test(tests, test_own_process_is_the_default_when_the_configuration_says_so);
-  tcase_add_test(tests, test_small_jobs_are_sent_ahead);
-  tcase_add_test(tests, test_jobs_are_not_sent_ahead_of_ones_that_take_longer);
-  tcase_add_test(tests, test_jobs_ahead_of_a_long_one_come_back_to_an_idle_executor);
-  tcase_add_test(tests, test_jobs_ahead_of_a_long_one_can_be_given_back_to_the_queue);
-  tcase_add_test(tests, test_a_job_that_was_sent_ahead_is_cancelled_without_running);
-  tcase_add_loop_test(tests, test_an_end_is_the_running_jobs_alone, 0,
+  tcase_add_test(ahead, test_small_jobs_are_sent_ahead);
+  tcase_add_test(ahead, test_jobs_are_not_sent_ahead_of_ones_that_take_longer);
+  tcase_add_test(ahead, test_jobs_ahead_of_a_long_one_come_back_to_an_idle_executor);
+  tcase_add_test(ahead, test_jobs_ahead_of_a_long_one_can_be_given_back_to_the_queue);
+  tcase_add_test(ahead, test_an_executor_that_gave_jobs_back_is_sent_some_again);
+  tcase_add_test(ahead, test_a_job_that_was_sent_ahead_is_cancelled_without_running);
+  tcase_add_loop_test(ahead, test_an_end_is_the_running_jobs_alone, 0,
                       (int)(sizeof(ends_with_others_behind) / sizeof(ends_with_others_behind[0])));
-  tcase_add_test(tests, test_a_job_that_has_begun_cannot_be_given_back);
-  tcase_add_test(tests, test_a_kill_for_one_job_does_not_cost_the_next_one);
-  tcase_add_test(tests, test_jobs_ahead_do_not_overtake_another_tenants_job_for_ever);
-  tcase_add_test(tests, test_take_back_takes_what_was_sent_ahead);
+  tcase_add_test(ahead, test_a_job_that_has_begun_cannot_be_given_back);
+  tcase_add_test(ahead, test_a_job_that_has_its_result_cannot_be_given_back);
+  tcase_add_test(ahead, test_no_job_started_before_it_was_given);
+  tcase_add_test(ahead, test_each_job_ahead_has_its_own_limits);
+  tcase_add_test(ahead, test_a_job_ahead_that_begins_nevertheless_is_cancelled_then);
+  tcase_add_loop_test(ahead, test_a_job_for_another_process_is_not_sent_ahead, 0,
+                      (int)(sizeof(for_another_process) / sizeof(for_another_process[0])));
+  tcase_add_test(ahead, test_an_executor_that_is_sent_jobs_ahead_ends_in_its_time);
+  tcase_add_test(ahead, test_jobs_that_come_back_are_before_younger_ones);
+  tcase_add_test(ahead, test_nothing_is_sent_ahead_that_could_not_come_back);
+  tcase_add_test(ahead, test_a_large_job_is_not_sent_ahead);
+  tcase_add_test(ahead, test_a_kill_for_one_job_does_not_cost_the_next_one);
+  tcase_add_test(ahead, test_jobs_ahead_do_not_overtake_another_tenants_job_for_ever);
+  tcase_add_test(ahead, test_take_back_takes_what_was_sent_ahead);
   tcase_add_test(tests, test_take_back);
   tcase_add_test(tests, test_take_waiting);
   tcase_add_test(tests, test_free_with_jobs_inside);
   suite_add_tcase(suite, tests);
+  suite_add_tcase(suite, ahead);
   runner = srunner_create(suite);
   srunner_run_all(runner, CK_NORMAL);
   failed = srunner_ntests_failed(runner);

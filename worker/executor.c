@@ -58,6 +58,7 @@ struct given {
   struct job *job;
   uint32_t number;
   size_t end, bytes; /* where it ends in `outgoing`; how long it is, about */
+  int64_t at_ms;     /* when it was given; the wall clock */
   bool ahead;        /* it was written while another one ran */
 };
 
@@ -87,12 +88,12 @@ struct executor {
   struct outcome outcome;
   struct job_result result; /* told by a RESULT, not delivered yet */
   bool has_result, cancelled;
-  bool taking_back;        /* the jobs ahead were asked for */
+  bool taking_back;              /* the jobs ahead were asked for */
   struct wire_returned returned; /* not told to the owner yet; up_to 0: nothing */
-  bool retire;              /* the RESULT asked for another process */
-  struct calls *calls;      /* NULL: the job has called nothing so far */
-  struct result_text trace; /* of the job, as far as it came */
-  size_t trace_bytes;       /* that came; not all of them may be kept */
+  bool retire;                   /* the RESULT asked for another process */
+  struct calls *calls;           /* NULL: the job has called nothing so far */
+  struct result_text trace;      /* of the job, as far as it came */
+  size_t trace_bytes;            /* that came; not all of them may be kept */
   int64_t job_started_ns, job_started_ms, job_cpu_ns;
 
   char v8_version[65];
@@ -406,9 +407,11 @@ static void warn_of_no_rewinding(const struct executor *e, const char *sandbox) 
 
   if (warned || e->options.rewind_mb == 0 || strstr(sandbox, "rewind") != NULL) return;
   warned = true;
-  log_event(LOG_LEVEL_WARN, "no_rewinding", LOG_TEXT("v8", e->v8_version),
-            LOG_TEXT("why", "this executor cannot be put back as new after a job: each job gets a new isolate, which "
-                            "takes some ms, as with `isolate = fresh`"));
+  log_event(
+      LOG_LEVEL_WARN, "no_rewinding", LOG_TEXT("v8", e->v8_version),
+      LOG_TEXT("why",
+               "this executor cannot be put back as new after a job: each job gets a new isolate, which "
+               "takes some ms, as with `isolate = fresh`"));
 }
 
 static void on_hello(struct executor *e, const uint8_t *payload, size_t len) {
@@ -635,15 +638,22 @@ static bool returns_current(const struct executor *e, const struct wire_returned
   return e->job != NULL && returned->after < e->current.number && e->current.number <= returned->up_to;
 }
 
+/* Each job comes back once, and none is left out: so there is an end to these messages, too. */
+static bool returns_something(const struct executor *e, const struct wire_returned *returned) {
+  if (e->next_count == 0) return returns_current(e, returned);
+  if (returned->after >= e->next[0].number) return false;
+  return returned->up_to >= e->next[0].number || returns_current(e, returned);
+}
+
 static void on_returned(struct executor *e, const uint8_t *payload, size_t len) {
   struct wire_returned message;
 
   if (wire_returned_decode(payload, len, &message) < 0)
     executor_breach(e, "a RETURNED message that is malformed");
-  else if (message.up_to > e->last_number || (e->next_count > 0 && message.after >= e->next[0].number))
+  else if (message.up_to > e->last_number || !returns_something(e, &message))
     executor_breach(e, "it returned jobs number %u to %u, and has number %u to %u", message.after + 1,
                     message.up_to, e->current.number, e->last_number);
-  else if (returns_current(e, &message) && !(e->current.ahead && has_said_nothing(e)))
+  else if (returns_current(e, &message) && (!e->current.ahead || !has_said_nothing(e) || has_verdict(e)))
     executor_breach(e, "it returned job number %u, which it had begun", e->current.number);
   else
     e->returned = message;
@@ -732,7 +742,8 @@ static void measure_from_outside(const struct executor *e, struct job_result *re
 /* Takes the job out, with its result. */
 static struct job *executor_finish(struct executor *e, struct job_result *result) {
   struct job *job = e->job;
-  int64_t ran_ms = (int64_t)result->execution_time_ms;
+  double ran_ms = result->execution_time_ms; /* says the executor */
+  int64_t began_ms = e->current.at_ms;
 
   result->ran = true;
   result->trace_left_out = e->trace_bytes > e->trace.len;
@@ -744,8 +755,9 @@ static struct job *executor_finish(struct executor *e, struct job_result *result
   outcome_clear(&e->outcome);
   result->finished_at_ms = clock_real_ms();
   /* One that was sent ahead may have begun before we saw the RESULT of the one before it. */
-  result->started_at_ms =
-      result->finished_at_ms - ran_ms < e->job_started_ms ? result->finished_at_ms - ran_ms : e->job_started_ms;
+  if (ran_ms < (double)(result->finished_at_ms - began_ms))
+    began_ms = result->finished_at_ms - (int64_t)ran_ms;
+  result->started_at_ms = began_ms < e->job_started_ms ? began_ms : e->job_started_ms;
   return job;
 }
 
@@ -954,6 +966,7 @@ int executor_run(struct executor *e, struct job *job) {
     return r;
   }
   given.number = ++e->last_number;
+  given.at_ms = clock_real_ms();
   given.end = e->outgoing.len;
   if (given.ahead) {
     e->next[e->next_count++] = given;

@@ -54,7 +54,7 @@
 #define RETURNS_MAX 3 /* an executor that ends so may lie */
 #define AHEAD_MS 2.0
 #define PACE_UNKNOWN_MS 10.0 /* no job is sent ahead */
-#define LIVED_MS 1000 /* an executor that was ready for so long did start properly */
+#define LIVED_MS 1000        /* an executor that was ready for so long did start properly */
 
 /* A job in one of three lists: waiting for an executor, given to one, or settled without one. */
 struct waiter {

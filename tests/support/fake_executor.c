@@ -203,6 +203,27 @@ static void do_return(const struct order *o) {
   hang();
 }
 
+/* A RESULT of a run that took longer than anything can. */
+static void do_eternal(const struct order *o) {
+  send_timed(o->job, o->argument, 1e300);
+}
+
+/* In one piece: a RESULT, and its own job as one that it has not begun. */
+static void do_result_return(const struct order *o) {
+  struct wire_buffer buffer = {0};
+  struct wire_result message = {.status = ISOQ_STATUS_OK};
+  uint8_t frame[WIRE_RETURNED_SIZE + 1] = {0};
+
+  if (wire_result_encode(&buffer, o->job, &message) < 0) _exit(91);
+  wire_returned_encode(frame, &(struct wire_returned){.after = o->job - 1, .up_to = o->job});
+  buffer.data = realloc(buffer.data, buffer.len + sizeof(frame));
+  if (buffer.data == NULL) _exit(91);
+  memcpy(buffer.data + buffer.len, frame, sizeof(frame));
+  send_bytes(buffer.data, buffer.len + sizeof(frame));
+  wire_buffer_free(&buffer);
+  hang();
+}
+
 static void do_pid(const struct order *o) {
   char text[32];
 
@@ -500,6 +521,8 @@ static const struct {
     {"slow", do_slow},
     {"more-waits", do_more_waits},
     {"return", do_return},
+    {"result-return", do_result_return},
+    {"eternal", do_eternal},
     {"error", do_error},
     {"trace", do_trace},
     {"trace-crash", do_trace_crash},
