@@ -87,8 +87,8 @@ static int decode_entry(const uint8_t *payload, size_t len, union message *out) 
 
 typedef int decoder(const uint8_t *payload, size_t len, union message *out);
 
-static decoder *const decoders[] = {decode_hello,      decode_job,        decode_result, decode_dying,
-                                    decode_entry,      decode_call,       decode_reply,  decode_trace,
+static decoder *const decoders[] = {decode_hello,      decode_job,         decode_result,  decode_dying,
+                                    decode_entry,      decode_call,        decode_reply,   decode_trace,
                                     decode_inspect_in, decode_inspect_out, decode_returned};
 #define DECODER_COUNT ((int)(sizeof(decoders) / sizeof(decoders[0])))
 

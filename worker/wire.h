@@ -208,12 +208,16 @@ int wire_inspect_in_decode(const uint8_t *payload, size_t len, struct wire_text 
 int wire_inspect_out_encode(struct wire_buffer *buffer, uint32_t job, struct wire_text message);
 int wire_inspect_out_decode(const uint8_t *payload, size_t len, struct wire_text *out);
 
-/* The JOBs with a number above `after`, the last that has begun, and not above `up_to`. No empty range. */
+/*
+ * The JOBs with a number above `after`, the last that has begun, and not above `up_to`. No empty range: the first of them
+ * is the one that runs next, or runs as far as the broker knows and has neither RESULT nor DYING.
+ */
 struct wire_returned {
   uint32_t after, up_to;
 };
 #define WIRE_RETURNED_SIZE (WIRE_HEADER_SIZE + 8)
-void wire_returned_encode(uint8_t out[WIRE_RETURNED_SIZE], const struct wire_returned *message); /* no malloc */
+void wire_returned_encode(uint8_t out[WIRE_RETURNED_SIZE],
+                          const struct wire_returned *message); /* no malloc */
 int wire_returned_decode(const uint8_t *payload, size_t len, struct wire_returned *out);
 
 #endif

@@ -48,7 +48,7 @@
 #define PREFETCH_NEVER_MS 1000.0
 #define PAUSE_MIN_MS 0.02 /* less is not worth a system call */
 #define PAUSE_MAX_MS 0.3
-#define STUCK_MS 250   /* fetched ahead and not started */
+#define STUCK_MS 250 /* fetched ahead and not started */
 #define TICK_MS 250
 #define LAST_WORD_S 5 /* for Redis to confirm, after the drain's own time */
 #define LEAVE_S 2
