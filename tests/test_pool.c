@@ -727,6 +727,14 @@ static struct told *submit_gate(const char *fifo) {
   return submit(code, "");
 }
 
+/* It gives nothing back while it waits. */
+static struct told *submit_deaf_gate(const char *fifo, const char *more) {
+  char code[128];
+
+  snprintf(code, sizeof(code), "deaf-gate:%s", fifo);
+  return submit(code, more);
+}
+
 static void open_gate(const char *fifo) {
   int fd = open(fifo, O_WRONLY | O_CLOEXEC);
 
@@ -948,12 +956,10 @@ END_TEST
 START_TEST(test_a_job_ahead_that_begins_nevertheless_is_cancelled_then) {
   const char *fifo = make_fifo("gate");
   struct told *gate, *cancelled;
-  char code[128];
 
   start_and_wait(1);
   warm_up();
-  snprintf(code, sizeof(code), "deaf-gate:%s", fifo);
-  gate = submit(code, "");
+  gate = submit_deaf_gate(fifo, "");
   cancelled = submit("cancellable", ",\"timeout_ms\":60000");
   ck_assert_int_eq(pool_cancel(pool, NULL, cancelled->id), 0);
   open_gate(fifo);
@@ -1026,12 +1032,10 @@ END_TEST
 START_TEST(test_nothing_is_sent_ahead_that_could_not_come_back) {
   const char *fifo = make_fifo("gate");
   struct told *gate, *cancelled;
-  char code[128];
 
   start_and_wait(1);
   warm_up();
-  snprintf(code, sizeof(code), "deaf-gate:%s", fifo);
-  gate = submit(code, "");
+  gate = submit_deaf_gate(fifo, "");
   cancelled = submit("quick", "");
   ck_assert_int_eq(pool_cancel(pool, NULL, cancelled->id), 0); /* a question that has no answer yet */
   submit("quick", "");
@@ -1079,14 +1083,12 @@ START_TEST(test_a_kill_for_one_job_does_not_cost_the_next_one) {
   static const struct executor_faults faults = {.signal = kill_too_late};
   const char *one = make_fifo("one"), *two = make_fifo("two");
   struct told *late, *next;
-  char code[128];
 
   options.faults = &faults;
   start_and_wait(1);
   warm_up();
   gate_of_the_killed = one;
-  snprintf(code, sizeof(code), "deaf-gate:%s", one);
-  late = submit(code, ",\"timeout_ms\":100");
+  late = submit_deaf_gate(one, ",\"timeout_ms\":100");
   next = submit_gate(two);
   run_until(late->times == 1);
   assert_status(late, ISOQ_STATUS_OK);
