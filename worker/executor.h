@@ -28,7 +28,7 @@ struct executor;
 struct job;
 struct job_result;
 
-#define EXECUTOR_AHEAD_MAX 8 /* jobs in an executor's socket, beside the one that runs */
+#define EXECUTOR_AHEAD_MAX 16 /* jobs in an executor's socket, beside the one that runs */
 
 enum executor_state {
   EXECUTOR_SPAWNING,

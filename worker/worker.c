@@ -44,7 +44,7 @@
 #define NAME_SIZE 101
 #define PREFETCH_BELOW_MS 20.0 /* average run time */
 #define PREFETCH_MS 8.0
-#define PREFETCH_MAX 32 /* for one executor; in its socket or waiting here */
+#define PREFETCH_MAX 48 /* for one executor; in its socket or waiting here */
 #define PREFETCH_NEVER_MS 1000.0
 #define PAUSE_MIN_MS 0.02 /* less is not worth a system call */
 #define PAUSE_MAX_MS 0.3
