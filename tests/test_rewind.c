@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -575,22 +576,25 @@ END_TEST
 START_TEST(each_byte_is_as_it_was_wherever_in_its_page_it_lies) {
   enum {
     PAGE = 4096,
-    KINDS = 3 /* full, zero, and never in use */
+    PAGES = 24, /* those from the 3rd on are no small gap, which would be filled */
+    KINDS = 3   /* full, zero, and never in use */
   };
-  uint8_t *pages = aligned_alloc(PAGE, (2 * KINDS + 1) * PAGE), before[KINDS][PAGE] = {0};
+  static const int page_of[KINDS] = {0, 2, 12};
+  uint8_t *pages = aligned_alloc(PAGE, PAGES * PAGE), before[KINDS][PAGE] = {0};
 
   ck_assert_ptr_nonnull(pages);
-  ck_assert_int_eq(madvise(pages, (2 * KINDS + 1) * PAGE, MADV_DONTNEED), 0);
+  ck_assert_int_eq(madvise(pages, PAGES * PAGE, MADV_DONTNEED), 0);
   for (int i = 0; i < PAGE; i++)
     before[0][i] = pages[i] = (uint8_t)(i * 7 + i / 256);
-  memset(pages + 2 * PAGE, 0, PAGE);
+  memset(pages + page_of[1] * PAGE, 0, PAGE);
   start_and_take_checkpoint();
   for (int at = 0; at < PAGE; at++) {
     for (int kind = 0; kind < KINDS; kind++)
-      pages[2 * kind * PAGE + at] ^= (uint8_t)(1 << at % 8);
+      pages[page_of[kind] * PAGE + at] ^= (uint8_t)(1 << at % 8);
     ck_assert_int_eq(engine_rewind(NULL, 0), 0);
     for (int kind = 0; kind < KINDS; kind++)
-      ck_assert_msg(memcmp(pages + 2 * kind * PAGE, before[kind], PAGE) == 0, "kind %d, byte %d", kind, at);
+      ck_assert_msg(memcmp(pages + page_of[kind] * PAGE, before[kind], PAGE) == 0, "kind %d, byte %d", kind,
+                    at);
   }
 }
 END_TEST
@@ -614,6 +618,97 @@ START_TEST(a_job_is_stopped_in_time_whenever_the_timer_was_armed_for_those_befor
   config.cpu_ms = _i % 2 ? 0 : 3;
   execute("for (;;) ;", &config, &found);
   ck_assert_int_eq(found.status, _i % 2 ? ISOQ_STATUS_TIMEOUT : ISOQ_STATUS_CPU_TIMEOUT);
+}
+END_TEST
+
+/* What a job's console.log() sees, and the host's tick; on the stack. */
+struct watched {
+  long long now_ns, left_ns; /* until the timer fires; 0: it is not armed */
+  int timer, ticks;
+};
+
+static long long monotonic_ns(void) {
+  struct timespec now;
+
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+static long long timer_left_ns(int timer) {
+  struct itimerspec spec;
+
+  if (syscall(SYS_timer_gettime, timer, &spec) < 0) return -1;
+  return spec.it_value.tv_sec * 1000000000LL + spec.it_value.tv_nsec;
+}
+
+/* The engine's is this process' only one. The numbers go on from those of the process that forked. */
+static int find_timer(void) {
+  for (int timer = 0; timer < 1000; timer++)
+    if (timer_left_ns(timer) >= 0) return timer;
+  ck_abort_msg("the engine has no timer");
+}
+
+static void look_at_timer(void *watched, enum isoq_console_level level, struct engine_text text,
+                          bool truncated) {
+  struct watched *seen = watched;
+
+  (void)level, (void)text, (void)truncated;
+  seen->left_ns = timer_left_ns(seen->timer);
+  if (seen->left_ns == 0)
+    seen->left_ns = timer_left_ns(seen->timer); /* fired meanwhile, and armed after it */
+  seen->now_ns = monotonic_ns();
+}
+
+static void count_tick(void *watched) {
+  ((struct watched *)watched)->ticks++;
+}
+
+/* Not by sleeping alone, which is not as exact; and hardly by spinning, so that others get less in the way. */
+static void wait_until(long long at_ns) {
+  enum {
+    SPIN_NS = 1000000
+  };
+  struct timespec until = {.tv_sec = (at_ns - SPIN_NS) / 1000000000,
+                           .tv_nsec = (at_ns - SPIN_NS) % 1000000000};
+
+  if (at_ns > SPIN_NS) clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+  while (monotonic_ns() < at_ns)
+    ;
+}
+
+/* Each job begins about when the timer fires that was armed in the one before: earlier where the last tick came before
+   the engine had its job, later where it came within the job. So they gather where the engine takes the job. */
+START_TEST(while_a_job_runs_the_timer_is_armed_whenever_it_fired) {
+  enum {
+    JOBS = 350,
+    TIMEOUT_MS = 10, /* less than the timer's own period */
+    STEP_NS = 4096,
+    MIN_STEP_NS = 64
+  };
+  const char code[] = "console.log(1)";
+  const struct engine_job job = {.code = {code, sizeof(code) - 1}};
+  long long ahead_ns = 0, step_ns = STEP_NS, fires_ns = 0;
+  struct runtime_config config = runtime_config_default();
+  int timer;
+
+  config.timeout_ms = TIMEOUT_MS;
+  start_and_take_checkpoint();
+  timer = find_timer();
+  for (int i = 0; i < JOBS; i++) {
+    struct watched seen = {.timer = timer};
+    const struct engine_host host = {.ctx = &seen, .console = look_at_timer, .tick = count_tick};
+    struct execution_result out;
+
+    wait_until(fires_ns - ahead_ns);
+    ck_assert_int_eq(engine_run(&job, &config, &host, &out), 0);
+    if (out.status == ISOQ_STATUS_TIMEOUT) break; /* a machine that had no time for it: it cannot be undone */
+    ck_assert_int_eq(out.status, ISOQ_STATUS_OK);
+    ck_assert_msg(seen.left_ns > 0, "job %d, begun %lld ns before it fired, has no timer", i, ahead_ns);
+    fires_ns = seen.now_ns + seen.left_ns;
+    if (seen.ticks > 0 && step_ns > MIN_STEP_NS) step_ns /= 2;
+    ahead_ns += seen.ticks > 0 ? -step_ns : step_ns;
+    ck_assert_int_eq(engine_rewind(NULL, 0), 0);
+  }
 }
 END_TEST
 
@@ -658,6 +753,7 @@ int main(void) {
   tcase_set_timeout(deadlines, 60);
   tcase_add_loop_test(deadlines, a_job_is_stopped_in_time_whenever_the_timer_was_armed_for_those_before, 0,
                       10);
+  tcase_add_test(deadlines, while_a_job_runs_the_timer_is_armed_whenever_it_fired);
   suite_add_tcase(suite, tests);
   suite_add_tcase(suite, deadlines);
   runner = srunner_create(suite);
