@@ -628,7 +628,7 @@ struct runtime_config runtime_config_default(void) {
 
 int engine_rewind_init(void) {
 #if V8_MAJOR_VERSION == 11
-  return -ENOTSUP; // to place a second isolate's code beside the prepared one's, it reads /proc/self/maps, which is locked away
+  return -ENOTSUP; // to place a second isolate's code, it reads /proc/self/maps, which is locked away
 #else
   return RewindPrepareMalloc();
 #endif

@@ -72,8 +72,8 @@ Outcome Catch(Runtime *runtime, Evaluation *evaluation, const v8::TryCatch &catc
   return Outcome::kSettled;
 }
 
-// V8 reads a function twice as a rule: past its end at first, and again when it is called. A small script calls what it
-// has; one with many functions that nobody calls costs less so.
+// V8 reads a function twice as a rule: past its end at first, and again when it is called. A small script calls what
+// it has; one with many functions that nobody calls costs less so.
 v8::ScriptCompiler::CompileOptions HowToCompile(v8::Local<v8::String> code) {
   constexpr int kMaxEagerLength = 2048;
   return code->Length() <= kMaxEagerLength ? v8::ScriptCompiler::kEagerCompile

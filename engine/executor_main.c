@@ -24,11 +24,11 @@
  * a JOB is read at last, it is skipped. A job is either begun or given back: it counts as begun from the moment in which
  * its number is noted as such, and what counts as begun is not given back.
  *
- * Signals: SIGUSR1 cancels (see on_cancel), SIGUSR2 asks for jobs (on_take_back), the fatal ones save the console and then kill as they would have;
- * those which a terminal or an init system sends to everybody are ignored, since the broker decides when its
- * executors end. What V8 writes to stderr when it finds no way on is kept for them, since there is no stderr
- * then: it tells an array that V8 cannot make from a crash. Without a broker there is no executor: the socket closes, and the kernel kills it as well
- * (PR_SET_PDEATHSIG).
+ * Signals: SIGUSR1 cancels (see on_cancel), SIGUSR2 asks for jobs (on_take_back), the fatal ones save the console
+ * and then kill as they would have; those which a terminal or an init system sends to everybody are ignored, since
+ * the broker decides when its executors end. What V8 writes to stderr when it finds no way on is kept for them, since
+ * there is no stderr then: it tells an array that V8 cannot make from a crash. Without a broker there is no executor:
+ * the socket closes, and the kernel kills it as well (PR_SET_PDEATHSIG).
  */
 #include <errno.h>
 #include <fcntl.h>

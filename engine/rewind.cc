@@ -763,6 +763,7 @@ void RewindDrainMalloc() {
     do
       at = reinterpret_cast<uintptr_t>(malloc(size - sizeof(size_t)));
     while (at != 0 && at < top);
+    if (at == 0 || at >= HeapEnd()) return; // malloc has left the heap's end: there will be no checkpoint
     if (size > kSmall) free(reinterpret_cast<void *>(at)); // a smaller one would wait in a list of its size
   }
   top = HeapEnd() - mallinfo2().keepcost;

@@ -29,7 +29,8 @@
 // be undone, the rewind does not change them. Where only the second one differs, whatever was inaccessible at the checkpoint
 // is dropped and made inaccessible again, and the counts must agree then: V8 13.6 commits more of its tables of functions
 // by itself, for jobs with thousands of them. Not seen: two changes behind the back of both which are equal in size and
-// kind.
+// kind (malloc's own figures are looked at only where these counts or the heap's end differ), and, until the next job's
+// RESULT, one that is made between the look before the RESULT and the rewind: by the sending of that RESULT.
 //
 // It fails closed. CheckpointRefusal() names what it cannot undo, and the process must be replaced then:
 //  - the job's end was not clean (the engine's to say);
