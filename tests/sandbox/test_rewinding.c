@@ -218,6 +218,10 @@ START_TEST(a_kill_during_a_rewind_is_a_kill) {
 END_TEST
 
 int main(void) {
+#ifdef ISOQ_SANITIZE
+  fprintf(stderr, "skipped: sanitizers keep a shadow of the memory, which cannot be put back\n");
+  return 77;
+#endif
   Suite *suite = suite_create("rewinding");
   TCase *tests = tcase_create("rewinding");
   SRunner *runner;
@@ -226,10 +230,6 @@ int main(void) {
   probe_path = getenv("ISOQ_TEST_PROBE");
 #ifdef PROBE_EXECUTOR
   if (probe_path == NULL) probe_path = PROBE_EXECUTOR;
-#endif
-#ifdef ISOQ_SANITIZE
-  fprintf(stderr, "skipped: sanitizers keep a shadow of the memory, which cannot be put back\n");
-  return 77;
 #endif
   tcase_set_timeout(tests, 300);
   tcase_add_checked_fixture(tests, start, stop);
