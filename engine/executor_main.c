@@ -353,8 +353,8 @@ static uint64_t bit_of(sig_atomic_t job) {
 /* What is asked for, and has not begun. What cannot be noted is run, in its turn. */
 static void on_take_back(int signal, siginfo_t *info, void *context) {
   int saved_errno = errno;
-  uint64_t range = info->si_code == SI_QUEUE ? (uintptr_t)info->si_value.sival_ptr : 0;
-  sig_atomic_t after = (sig_atomic_t)(range >> 32), up_to = (sig_atomic_t)(range & INT32_MAX);
+  struct wire_returned range = wire_range_of(info->si_code == SI_QUEUE ? info->si_value.sival_ptr : NULL);
+  sig_atomic_t after = (sig_atomic_t)range.after, up_to = (sig_atomic_t)range.up_to;
 
   (void)signal, (void)context;
   if (after < kept.begun) after = kept.begun;
@@ -368,13 +368,16 @@ static void on_take_back(int signal, siginfo_t *info, void *context) {
   errno = saved_errno;
 }
 
+/* Forgets it, too: its number modulo 64 will be another job's. */
+static bool was_returned(sig_atomic_t job) {
+  return atomic_fetch_and(&kept.returned, ~bit_of(job)) & bit_of(job);
+}
+
 /* False: it was given back. */
 static bool begin_job(sig_atomic_t job) {
   kept.begun = job;
   atomic_signal_fence(memory_order_seq_cst);
-  if (!(kept.returned & bit_of(job))) return true;
-  kept.returned &= ~bit_of(job);
-  return false;
+  return !was_returned(job);
 }
 
 /* Behind a job that waits: somebody else may be idle. */
@@ -388,9 +391,7 @@ static void return_job(const struct wire_header *header) {
   sigemptyset(&usr2);
   sigaddset(&usr2, SIGUSR2);
   sigprocmask(SIG_BLOCK, &usr2, &before);
-  if (kept.returned & bit_of(job)) {
-    kept.returned &= ~bit_of(job);
-  } else {
+  if (!was_returned(job)) {
     kept.owed_after = job - 1;
     kept.owed_up_to = job;
   }

@@ -750,10 +750,9 @@ static struct executor start_for(int rewinding) {
 }
 
 static void take_back(const struct executor *executor, uint32_t after, uint32_t up_to) {
-  uint64_t range = (uint64_t)after << 32 | up_to;
+  void *value = wire_range_value((struct wire_returned){.after = after, .up_to = up_to});
 
-  ck_assert_int_eq(sigqueue(executor->pid, SIGUSR2, (union sigval){.sival_ptr = (void *)(uintptr_t)range}),
-                   0);
+  ck_assert_int_eq(sigqueue(executor->pid, SIGUSR2, (union sigval){.sival_ptr = value}), 0);
 }
 
 /* The next frame is a RESULT of that job, with this text. */

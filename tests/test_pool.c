@@ -1220,14 +1220,13 @@ START_TEST(test_kill_from_outside) {
 END_TEST
 
 START_TEST(test_kill_from_outside_keeps_output) {
-  char fifo[PATH_MAX], code[PATH_MAX + 32];
+  const char *fifo = make_fifo("fifo");
+  char code[128];
   struct told *who, *entry;
   int fd;
 
   start_and_wait(1);
   who = run("pid", "");
-  snprintf(fifo, sizeof(fifo), "%s/fifo", folder);
-  ck_assert_int_eq(mkfifo(fifo, 0600), 0);
   snprintf(code, sizeof(code), "print-fifo-hang:%s", fifo);
   entry = submit(code, "");
   fd = open(fifo, O_RDONLY | O_CLOEXEC); /* returns when it has printed, and nobody has read that */
@@ -1254,13 +1253,12 @@ START_TEST(test_result_before_the_death_counts) {
 END_TEST
 
 START_TEST(test_executor_that_closes_is_given_no_job) {
-  char fifo[PATH_MAX], code[PATH_MAX + 32];
+  const char *fifo = make_fifo("fifo");
+  char code[128];
   struct told *entry, *next;
   int fd;
 
   start_and_wait(1);
-  snprintf(fifo, sizeof(fifo), "%s/fifo", folder);
-  ck_assert_int_eq(mkfifo(fifo, 0600), 0);
   snprintf(code, sizeof(code), "result-close-fifo:%s", fifo);
   entry = submit(code, "");
   next = submit("ok:elsewhere", "");

@@ -350,28 +350,32 @@ static void member_note_start(struct member *member) {
   if (first->cancelled) executor_cancel(member->executor);
 }
 
-/* Takes the job out of the member's. It need not have been started where the executor is dead. */
-static struct waiter *member_take(struct member *member, const struct job *job) {
+static struct waiter *member_find(const struct member *member, const struct job *job) {
   struct waiter *waiter;
 
   TAILQ_FOREACH(waiter, &member->given, entry)
   if (waiter->job == job) break;
   assert(waiter != NULL);
+  return waiter;
+}
+
+/* The job need not have been started where the executor is dead. */
+static void member_take(struct member *member, struct waiter *waiter) {
   TAILQ_REMOVE(&member->given, waiter, entry);
   if (waiter->started_ns != 0)
     member->pool->running--;
   else
     member->pool->ahead--;
-  return waiter;
 }
 
 static void member_done(void *ctx, struct job *job, struct job_result *result) {
   struct member *member = ctx;
   struct pool *pool = member->pool;
-  struct waiter *waiter = member_take(member, job);
+  struct waiter *waiter = member_find(member, job);
   int64_t started_ns = waiter->started_ns != 0 ? waiter->started_ns : clock_monotonic_ns();
   double queued_ms = clock_ms(started_ns - waiter->since_ns);
 
+  member_take(member, waiter);
   free(waiter);
   member->pace_ms += (result->execution_time_ms - member->pace_ms) / 4;
   member_note_start(member);
@@ -403,12 +407,10 @@ static void pool_settle(struct pool *pool, struct waiter *waiter);
 static bool member_returned(void *ctx, struct job *job) {
   struct member *member = ctx;
   struct pool *pool = member->pool;
-  struct waiter *waiter;
+  struct waiter *waiter = member_find(member, job);
 
-  TAILQ_FOREACH(waiter, &member->given, entry)
-  if (waiter->job == job) break;
   if (waiter->returns == RETURNS_MAX || pool->shut) return false;
-  member_take(member, job);
+  member_take(member, waiter);
   member->pace_ms = PACE_UNKNOWN_MS;
   waiter->returns++;
   waiter->started_ns = 0;
@@ -680,7 +682,9 @@ void pool_take_back(struct pool *pool, void (*take)(void *ctx, struct job *job),
   }
   LIST_FOREACH(member, &pool->members, entry)
   while ((job = executor_abandon(member->executor)) != NULL) {
-    free(member_take(member, job));
+    waiter = member_find(member, job);
+    member_take(member, waiter);
+    free(waiter);
     take(ctx, job);
   }
 }

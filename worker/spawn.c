@@ -28,6 +28,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "worker/wire.h"
+
 #define PROGRAM "isoq-executor"
 
 /* Above every number that the child's set-up hands out itself. */
@@ -342,9 +344,9 @@ void spawn_cancel(const struct spawn_child *child, uint32_t job) {
 }
 
 void spawn_take_back(const struct spawn_child *child, uint32_t after, uint32_t up_to) {
-  uint64_t range = (uint64_t)after << 32 | up_to;
+  const struct wire_returned range = {.after = after, .up_to = up_to};
 
-  send_value(child, SIGUSR2, (union sigval){.sival_ptr = (void *)(uintptr_t)range});
+  send_value(child, SIGUSR2, (union sigval){.sival_ptr = wire_range_value(range)});
 }
 
 int spawn_reap(const struct spawn_child *child, struct spawn_end *out) {

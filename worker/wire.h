@@ -27,9 +27,10 @@
  *                                  or the one that runs waits
  *
  * Cancelling a job is SIGUSR1, not a frame: the executor reads only while the script waits. The signal's
- * value is the job's sequence number (sigqueue), so that it cannot hit another job. JOBs that were sent ahead are asked
- * back by SIGUSR2, whose value is a range of numbers, as in struct wire_returned: the first of them in the upper 32 bits.
- * Those which have begun by then are run, the others come in a RETURNED. After a RESULT that is not clean (engine/status.h), or asks for another process, no JOB begins.
+ * value is the job's sequence number (sigqueue), so that it cannot hit another job. JOBs that were sent ahead are
+ * asked back by SIGUSR2, whose value is a range of numbers (wire_range_value()). Those which have begun by then are run,
+ * the others come in a RETURNED. After a RESULT that is not clean (engine/status.h), or asks for another process, no JOB
+ * begins.
  */
 #ifndef ISOQ_WORKER_WIRE_H
 #define ISOQ_WORKER_WIRE_H
@@ -219,5 +220,16 @@ struct wire_returned {
 void wire_returned_encode(uint8_t out[WIRE_RETURNED_SIZE],
                           const struct wire_returned *message); /* no malloc */
 int wire_returned_decode(const uint8_t *payload, size_t len, struct wire_returned *out);
+
+/* A range as the value of a signal (sigval's sival_ptr), and back. Async-signal-safe. NULL: the range of none. */
+_Static_assert(sizeof(uintptr_t) >= 8, "holds two numbers of jobs");
+static inline void *wire_range_value(struct wire_returned range) {
+  return (void *)(uintptr_t)((uint64_t)range.after << 32 | range.up_to);
+}
+static inline struct wire_returned wire_range_of(const void *value) {
+  uint64_t bits = (uintptr_t)value;
+
+  return (struct wire_returned){.after = (uint32_t)(bits >> 32), .up_to = (uint32_t)bits};
+}
 
 #endif

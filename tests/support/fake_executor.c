@@ -78,15 +78,14 @@ static void send_returned(uint32_t after, uint32_t up_to) {
 }
 
 static void on_take_back(int number, siginfo_t *info, void *context) {
-  uint64_t range = (uintptr_t)info->si_value.sival_ptr;
-  uint32_t after = (uint32_t)(range >> 32), up_to = (uint32_t)range;
+  struct wire_returned range = wire_range_of(info->si_value.sival_ptr);
 
   (void)number, (void)context;
-  if (after < (uint32_t)begun) after = (uint32_t)begun;
-  if (after >= up_to) return;
-  for (uint32_t job = after + 1; job <= up_to; job++)
+  if (range.after < (uint32_t)begun) range.after = (uint32_t)begun;
+  if (range.after >= range.up_to) return;
+  for (uint32_t job = range.after + 1; job <= range.up_to; job++)
     returned[job % 65536] = true;
-  send_returned(after, up_to);
+  send_returned(range.after, range.up_to);
 }
 
 static void send_header(int type, uint32_t len, uint32_t job) {
@@ -105,10 +104,10 @@ static void send_console(uint32_t job, enum isoq_console_level level, const char
   send_bytes(text, len);
 }
 
-static void make_result(struct wire_buffer *buffer, uint32_t job, enum isoq_status status, const char *text,
-                        size_t len) {
+static void make_timed(struct wire_buffer *buffer, uint32_t job, enum isoq_status status, const char *text,
+                       size_t len, double took_ms) {
   struct wire_result message = {
-      .status = status, .execution_time_ms = 1.5, .cpu_time_ms = 1.25, .peak_memory_bytes = 4096};
+      .status = status, .execution_time_ms = took_ms, .cpu_time_ms = 1.25, .peak_memory_bytes = 4096};
 
   if (status == ISOQ_STATUS_OK) {
     message.has_result = true;
@@ -121,6 +120,11 @@ static void make_result(struct wire_buffer *buffer, uint32_t job, enum isoq_stat
     message.error_stack = (struct wire_text){"", 0};
   }
   if (wire_result_encode(buffer, job, &message) < 0) _exit(91);
+}
+
+static void make_result(struct wire_buffer *buffer, uint32_t job, enum isoq_status status, const char *text,
+                        size_t len) {
+  make_timed(buffer, job, status, text, len, 1.5);
 }
 
 static void send_result(uint32_t job, enum isoq_status status, const char *text) {
@@ -167,13 +171,8 @@ static void do_exit(const struct order *o) {
 /* As the RESULT of a job that took so long. */
 static void send_timed(uint32_t job, const char *text, double took_ms) {
   struct wire_buffer buffer = {0};
-  struct wire_result message = {.status = ISOQ_STATUS_OK,
-                                .has_result = true,
-                                .result_type = ISOQ_TYPE_STRING,
-                                .result = {text, strlen(text)},
-                                .execution_time_ms = took_ms};
 
-  if (wire_result_encode(&buffer, job, &message) < 0) _exit(91);
+  make_timed(&buffer, job, ISOQ_STATUS_OK, text, strlen(text), took_ms);
   send_bytes(buffer.data, buffer.len);
   wire_buffer_free(&buffer);
 }
