@@ -72,6 +72,7 @@
 #define FATAL_STACK_BYTES (64u << 10)
 #define LAST_WORDS_BYTES (4u << 10)
 #define REWIND_MB_MAX (1u << 20)
+#define INBOX_BYTES (16u << 10)
 
 /* What V8 wrote to stderr in this job, for on_fatal(). */
 static struct {
@@ -97,6 +98,16 @@ static struct {
   volatile sig_atomic_t owed_after, owed_up_to; /* given back, and the broker was not told; up_to 0: none */
   _Atomic uint64_t returned; /* the jobs that were given back: a bit of each number modulo 64 */
 } kept;
+
+/*
+ * What was read from the socket and not used yet. On main()'s stack, so no rewind loses it. What was used is wiped: the
+ * next job finds nothing of it.
+ */
+struct inbox {
+  size_t at, end;
+  uint8_t bytes[INBOX_BYTES];
+};
+static struct inbox *inbox;
 
 /* ---- the socket ---- */
 
@@ -152,15 +163,42 @@ static void broker_write(const void *head, size_t head_len, const void *tail, si
   }
 }
 
+static bool inbox_is_empty(void) {
+  return inbox->at == inbox->end;
+}
+
+static size_t inbox_take(uint8_t *out, size_t len) {
+  size_t part = inbox->end - inbox->at < len ? inbox->end - inbox->at : len;
+
+  memcpy(out, inbox->bytes + inbox->at, part);
+  explicit_bzero(inbox->bytes + inbox->at, part);
+  inbox->at += part;
+  return part;
+}
+
+/* As read(), but for signals: waits for the first byte only. Small frames come several at a time. */
+static ssize_t broker_read_some(uint8_t *out, size_t len) {
+  bool direct = len >= sizeof(inbox->bytes);
+  ssize_t n;
+
+  if (!inbox_is_empty()) return (ssize_t)inbox_take(out, len);
+  if (direct) engine_rewind_touch(out, len);
+  do
+    n = direct ? read(BROKER_FD, out, len) : read(BROKER_FD, inbox->bytes, sizeof(inbox->bytes));
+  while (n < 0 && errno == EINTR);
+  if (direct || n <= 0) return n;
+  inbox->at = 0;
+  inbox->end = (size_t)n;
+  return (ssize_t)inbox_take(out, len);
+}
+
 /* 1: all of it; 0: the end, before the first byte; -EPIPE: the end, in the middle; another negative errno. */
 static int broker_read(void *buffer, size_t len) {
   size_t got = 0;
 
-  engine_rewind_touch(buffer, len);
   while (got < len) {
-    ssize_t n = read(BROKER_FD, (uint8_t *)buffer + got, len - got);
+    ssize_t n = broker_read_some((uint8_t *)buffer + got, len - got);
 
-    if (n < 0 && errno == EINTR) continue;
     if (n < 0) return -errno;
     if (n == 0) return got == 0 ? 0 : -EPIPE;
     got += (size_t)n;
@@ -324,7 +362,7 @@ static bool host_inspect_pending(void *ctx) {
   struct pollfd fd = {.fd = BROKER_FD, .events = POLLIN};
 
   (void)ctx;
-  return poll(&fd, 1, 0) > 0;
+  return !inbox_is_empty() || poll(&fd, 1, 0) > 0;
 }
 
 /* 0 or -EBADMSG. What is for a job that is over, nobody waits for. */
@@ -425,8 +463,10 @@ static void host_wait(void *ctx, int64_t timeout_ms) {
 
   (void)ctx;
   console_flush();
-  if (poll(&fd, 1, timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms) <= 0) return;
-  if (fd.revents & (POLLHUP | POLLRDHUP | POLLERR | POLLNVAL)) _exit(EXECUTOR_EXIT_BROKER_GONE);
+  if (inbox_is_empty()) {
+    if (poll(&fd, 1, timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms) <= 0) return;
+    if (fd.revents & (POLLHUP | POLLRDHUP | POLLERR | POLLNVAL)) _exit(EXECUTOR_EXIT_BROKER_GONE);
+  }
   read_message();
 }
 
@@ -881,6 +921,7 @@ static const char usage[] =
     "  --version    print the versions\n";
 
 int main(int argc, char **argv) {
+  struct inbox unread = {0};
   struct sandbox_report report;
   bool unlocked = false, rewinding = false;
   unsigned long rewind_mb = 0;
@@ -888,6 +929,7 @@ int main(int argc, char **argv) {
   int r;
 
   terminal = stderr;
+  inbox = &unread; /* before the checkpoint, and for good */
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--unlocked") == 0) {
       unlocked = true;

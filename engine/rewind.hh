@@ -10,7 +10,8 @@
 // back, changed permissions are changed back.
 //
 // Not in it: the stack and the registers, which hold the caller of CheckpointRestore() and nothing that counts once
-// the job has returned (as with a new isolate, what is below the stack pointer is not wiped); this module's own area
+// the job has returned (as with a new isolate, what is below the stack pointer is not wiped, and so it is with the signal
+// stack, but for its first pages); this module's own area
 // with the table and the copies, which is read-only from the checkpoint on; what a file's mapping holds without being
 // writable; kernel state: timers and signal actions stay as they are, and descriptors do, of which the sandbox lets
 // nobody make one (tests/sandbox/deny_files.c, which runs with rewinding, too): so nothing here looks at them.

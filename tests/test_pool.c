@@ -175,6 +175,7 @@ static void set_up(void) {
   base = event_base_new();
   options = (struct pool_options){
       .executors = 1,
+      .processors = 256, /* so that whoever is idle is used */
       .executor_path = named(""),
       .grace_ms = 50,
       .start_timeout_ms = 10000,
@@ -789,6 +790,77 @@ START_TEST(test_jobs_ahead_of_a_long_one_come_back_to_an_idle_executor) {
   ck_assert_uint_eq(second->times, 1);
   open_gate(one);
   run_until(first->times == 1);
+}
+END_TEST
+
+/* One executor's pace is known to be small; the others are fresh. */
+static void start_with_one_processor(unsigned executors) {
+  options.processors = 1;
+  start_and_wait(executors);
+  for (int i = 0; i < 30; i++)
+    run("quick", "");
+}
+
+START_TEST(test_small_jobs_keep_no_more_executors_busy_than_there_are_processors) {
+  size_t first;
+
+  start_with_one_processor(3);
+  first = submitted;
+  for (int i = 0; i < 200; i++)
+    submit("quick-pid", "");
+  run_until(done_calls == submitted);
+  for (size_t i = first; i < submitted; i++)
+    ck_assert_str_eq(told[i].result.result.data, told[first].result.result.data);
+}
+END_TEST
+
+START_TEST(test_jobs_that_are_not_small_use_every_executor) {
+  const char *one = make_fifo("one"), *two = make_fifo("two");
+
+  options.processors = 1;
+  start_and_wait(2);
+  for (int i = 0; i < 20; i++)
+    run("ok:after 1.5 ms", "");
+  submit_gate(one);
+  submit_gate(two);
+  ck_assert_uint_eq(pool_busy(pool), 2);
+  open_gate(one);
+  open_gate(two);
+  run_until(done_calls == submitted);
+}
+END_TEST
+
+/* The jobs behind it that it does not give back wait for it; none else does. */
+START_TEST(test_idle_executors_are_used_when_small_jobs_are_held_up) {
+  const char *fifo = make_fifo("gate");
+  struct told *gate, *late;
+  size_t before;
+
+  start_with_one_processor(2);
+  before = done_calls;
+  gate = submit_deaf_gate(fifo, "");
+  for (int i = 0; i < EXECUTOR_AHEAD_MAX + 20; i++)
+    submit("quick", "");
+  run_until(done_calls == before + 20);
+  late = run("quick", "");
+  ck_assert_uint_eq(gate->times, 0);
+  ck_assert_uint_eq(late->times, 1);
+  open_gate(fifo);
+  run_until(done_calls == submitted);
+}
+END_TEST
+
+START_TEST(test_another_tenants_job_gets_an_idle_executor_while_small_jobs_run) {
+  const char *fifo = make_fifo("gate");
+
+  start_with_one_processor(2);
+  submit_deaf_gate(fifo, "");
+  submit("quick", "");
+  ck_assert_uint_eq(pool_busy(pool), 1);
+  submit("quick", ",\"tenant\":\"other\"");
+  ck_assert_uint_eq(pool_busy(pool), 2);
+  open_gate(fifo);
+  run_until(done_calls == submitted);
 }
 END_TEST
 
@@ -2000,6 +2072,10 @@ int main(void) {
   tcase_add_test(ahead, test_small_jobs_are_sent_ahead);
   tcase_add_test(ahead, test_jobs_are_not_sent_ahead_of_ones_that_take_longer);
   tcase_add_test(ahead, test_jobs_ahead_of_a_long_one_come_back_to_an_idle_executor);
+  tcase_add_test(ahead, test_small_jobs_keep_no_more_executors_busy_than_there_are_processors);
+  tcase_add_test(ahead, test_jobs_that_are_not_small_use_every_executor);
+  tcase_add_test(ahead, test_idle_executors_are_used_when_small_jobs_are_held_up);
+  tcase_add_test(ahead, test_another_tenants_job_gets_an_idle_executor_while_small_jobs_run);
   tcase_add_test(ahead, test_jobs_ahead_of_a_long_one_can_be_given_back_to_the_queue);
   tcase_add_test(ahead, test_an_executor_that_gave_jobs_back_is_sent_some_again);
   tcase_add_test(ahead, test_a_job_that_was_sent_ahead_is_cancelled_without_running);

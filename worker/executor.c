@@ -935,13 +935,16 @@ static size_t job_bytes(const struct job *job) {
   return job->code.len + job->input.len + JOB_OVERHEAD_BYTES;
 }
 
+bool executor_keeps_up(const struct executor *e) {
+  return e->state == EXECUTOR_BUSY && !e->taking_back && !e->cancelled && e->calls == NULL &&
+         e->options.inspect == NULL &&
+         clock_monotonic_ns() - e->job_started_ns <= ms_to_ns(AHEAD_PATIENCE_MS);
+}
+
 bool executor_has_room(const struct executor *e, const struct job *job) {
   size_t bytes = job_bytes(job);
 
-  if (e->state != EXECUTOR_BUSY || e->next_count == EXECUTOR_AHEAD_MAX || e->taking_back || e->cancelled ||
-      e->calls != NULL || e->options.inspect != NULL || job->replay != NULL ||
-      clock_monotonic_ns() - e->job_started_ns > ms_to_ns(AHEAD_PATIENCE_MS))
-    return false;
+  if (e->next_count == EXECUTOR_AHEAD_MAX || job->replay != NULL || !executor_keeps_up(e)) return false;
   bytes += e->current.bytes;
   for (unsigned i = 0; i < e->next_count; i++)
     bytes += e->next[i].bytes;

@@ -28,7 +28,7 @@ struct executor;
 struct job;
 struct job_result;
 
-#define EXECUTOR_AHEAD_MAX 16 /* jobs in an executor's socket, beside the one that runs */
+#define EXECUTOR_AHEAD_MAX 32 /* jobs in an executor's socket, beside the one that runs */
 
 enum executor_state {
   EXECUTOR_SPAWNING,
@@ -104,7 +104,9 @@ void executor_free(struct executor *executor);
 int executor_run(struct executor *executor, struct job *job);
 void executor_flush(struct executor *executor);
 
-/* BUSY, and the job may be sent ahead: small, with fewer than EXECUTOR_AHEAD_MAX before it, behind one that has just begun. */
+/* BUSY with a job that has just begun and has asked for nothing: others may be sent ahead. */
+bool executor_keeps_up(const struct executor *executor);
+/* And this one is small, with fewer than EXECUTOR_AHEAD_MAX before it. */
 bool executor_has_room(const struct executor *executor, const struct job *job);
 unsigned executor_ahead(const struct executor *executor); /* jobs sent ahead and not begun */
 

@@ -18,7 +18,8 @@
  * first in line, and an executor of its tenant has run small jobs of late, it is sent to that one ahead of its turn, and
  * so are those behind it: as many as are done in AHEAD_MS, and more when half of them are. What got stuck behind a job that
  * takes longer comes back (executor.h), into the line where it was, and waits there for an idle one. Only the first in line is
- * sent ahead: a tenant that has no executor yet is not overtaken for ever.
+ * sent ahead: a tenant that has no executor yet is not overtaken for ever. While as many executors as there are processors
+ * keep up with a tenant's small jobs, it gets no further one (pool_leaves_idle()).
  *
  * An executor that has served its number of jobs is worn: it ends when a fresh one is ready to take its
  * place, and goes on working until then (or until it has served twice its number). While there is a worn one,
@@ -39,6 +40,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +55,8 @@
 #define POOL_MAX 256
 #define RETURNS_MAX 3 /* an executor that ends so may lie */
 #define AHEAD_MS 2.0
+#define PACE_SMALL_MS 0.25
+#define RECHECK_MS 10
 #define PACE_UNKNOWN_MS 10.0 /* no job is sent ahead */
 #define LIVED_MS 1000        /* an executor that was ready for so long did start properly */
 
@@ -85,6 +89,7 @@ struct pool {
   struct pool_options options;
   struct pool_callbacks callbacks;
   struct executor_options executor_options;
+  unsigned processors;
   char path[SPAWN_PATH_SIZE];
   char worker[sizeof(((struct job_result *)0)->worker)];
   char v8_version[65]; /* of the executor that got ready last */
@@ -98,6 +103,8 @@ struct pool {
   size_t waiting_count;
   struct waiters settled; /* have a result, and wait for `deliver` */
   struct event *deliver;
+  struct event *flush;   /* jobs that were sent ahead, to the executors */
+  struct event *recheck; /* whether executors still keep up, for which others were left idle */
 
   struct event *respawn;
   unsigned failures; /* in a row */
@@ -532,6 +539,33 @@ static void pool_give(struct pool *pool, struct member *member, struct waiter *w
   member_note_start(member);
 }
 
+static unsigned member_ahead_max(const struct member *member) {
+  double jobs = AHEAD_MS / (member->pace_ms > 0.01 ? member->pace_ms : 0.01);
+  uint64_t served = executor_jobs(member->executor), max = member->pool->options.max_jobs_per_executor;
+
+  if (jobs > EXECUTOR_AHEAD_MAX) jobs = EXECUTOR_AHEAD_MAX;
+  if (member->worn || member->last_job || served >= max) return 0;
+  return jobs < (double)(max - served) ? (unsigned)jobs : (unsigned)(max - served);
+}
+
+/*
+ * Small jobs take nothing but processor time. As many executors as there are processors do them as fast as more would,
+ * which would only empty each other's caches. False: what is idle is needed.
+ */
+static bool pool_leaves_idle(const struct pool *pool, const struct waiter *waiter) {
+  const struct member *member;
+  unsigned enough = pool->processors;
+
+  if (waiter->job->own_process || waiter->returns > 0) return false;
+  LIST_FOREACH(member, &pool->members, entry)
+  if (enough > 0 && member->pace_ms <= PACE_SMALL_MS && executor_keeps_up(member->executor) &&
+      member_ahead_max(member) > 0 && strcmp(member->tenant, waiter->job->tenant) == 0 &&
+      (executor_has_room(member->executor, waiter->job) ||
+       executor_ahead(member->executor) == EXECUTOR_AHEAD_MAX))
+    enough--;
+  return enough == 0;
+}
+
 static void pool_give_idle(struct pool *pool) {
   unsigned passed = 0; /* jobs that nothing idle can serve */
   struct waiter *waiter, *next;
@@ -540,6 +574,11 @@ static void pool_give_idle(struct pool *pool) {
   for (waiter = TAILQ_FIRST(&pool->waiting); waiter != NULL; waiter = next) {
     if (pool->by_state[EXECUTOR_READY] == 0 || pool->running >= pool->options.executors) return;
     next = TAILQ_NEXT(waiter, entry);
+    if (pool_leaves_idle(pool, waiter)) {
+      if (!event_pending(pool->recheck, EV_TIMEOUT, NULL))
+        event_add(pool->recheck, &(struct timeval){.tv_usec = RECHECK_MS * 1000});
+      return; /* whoever is behind it waits no longer than small jobs take */
+    }
     choice = pool_choose(pool, waiter->job);
     if (choice.member != NULL) {
       if (!choice.member->bound && choice.bound >= pool->options.executors) {
@@ -555,15 +594,6 @@ static void pool_give_idle(struct pool *pool) {
       executor_retire(choice.stranger->executor);
     passed++;
   }
-}
-
-static unsigned member_ahead_max(const struct member *member) {
-  double jobs = AHEAD_MS / (member->pace_ms > 0.01 ? member->pace_ms : 0.01);
-  uint64_t served = executor_jobs(member->executor), max = member->pool->options.max_jobs_per_executor;
-
-  if (jobs > EXECUTOR_AHEAD_MAX) jobs = EXECUTOR_AHEAD_MAX;
-  if (member->worn || member->last_job || served >= max) return 0;
-  return jobs < (double)(max - served) ? (unsigned)jobs : (unsigned)(max - served);
 }
 
 /* The one with the fewest before it; NULL: none. */
@@ -595,7 +625,24 @@ static void pool_dispatch(struct pool *pool) {
   while ((waiter = TAILQ_FIRST(&pool->waiting)) != NULL && (member = pool_choose_busy(pool, waiter)) != NULL)
     pool_give(pool, member, waiter);
   LIST_FOREACH(member, &pool->members, entry)
+  if (executor_ahead(member->executor) == 0)
+    executor_flush(member->executor);
+  else
+    event_active(pool->flush, 0, 0); /* nobody waits for these: what comes in this turn of the loop goes with them */
+}
+
+static void on_flush(evutil_socket_t fd, short what, void *ctx) {
+  struct pool *pool = ctx;
+  struct member *member;
+
+  (void)fd, (void)what;
+  LIST_FOREACH(member, &pool->members, entry)
   executor_flush(member->executor);
+}
+
+static void on_recheck(evutil_socket_t fd, short what, void *ctx) {
+  (void)fd, (void)what;
+  pool_changed(ctx);
 }
 
 int pool_submit(struct pool *pool, struct job *job) {
@@ -694,7 +741,18 @@ void pool_take_back(struct pool *pool, void (*take)(void *ctx, struct job *job),
 static int pool_make_events(struct pool *pool) {
   pool->respawn = event_new(pool->base, -1, 0, on_respawn, pool);
   pool->deliver = event_new(pool->base, -1, 0, on_deliver, pool);
-  return pool->respawn != NULL && pool->deliver != NULL ? 0 : -ENOMEM;
+  pool->flush = event_new(pool->base, -1, 0, on_flush, pool);
+  pool->recheck = event_new(pool->base, -1, 0, on_recheck, pool);
+  return pool->respawn != NULL && pool->deliver != NULL && pool->flush != NULL && pool->recheck != NULL
+             ? 0
+             : -ENOMEM;
+}
+
+/* Those that this process may use; 1 where that cannot be told. */
+static unsigned count_processors(void) {
+  cpu_set_t set;
+
+  return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
 }
 
 int pool_new(struct event_base *base, const struct pool_options *options,
@@ -714,6 +772,7 @@ int pool_new(struct event_base *base, const struct pool_options *options,
   pool->options = *options;
   pool->options.executor_path = pool->options.worker = NULL;
   pool->callbacks = *callbacks;
+  pool->processors = options->processors > 0 ? options->processors : count_processors();
   snprintf(pool->worker, sizeof(pool->worker), "%s", options->worker != NULL ? options->worker : "");
   pool->executor_options = (struct executor_options){
       .unlocked = options->unlocked,
@@ -757,5 +816,7 @@ void pool_free(struct pool *pool) {
   }
   if (pool->respawn != NULL) event_free(pool->respawn);
   if (pool->deliver != NULL) event_free(pool->deliver);
+  if (pool->flush != NULL) event_free(pool->flush);
+  if (pool->recheck != NULL) event_free(pool->recheck);
   free(pool);
 }

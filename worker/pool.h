@@ -5,7 +5,8 @@
  * Owns the processes, their sockets and every deadline. A job goes to an idle executor of its own tenant,
  * else to one that has served nobody; a job with a process of its own only to the latter, and that executor
  * is given no other. A job given while none is free waits in the pool (first come, first served), or, while jobs are
- * small, in the socket of an executor of its tenant, from where it comes back if that one gets busy. Each job
+ * small, in the socket of an executor of its tenant, even if another one is idle, from where it comes back if that one
+ * gets busy. Each job
  * gets exactly one outcome, whatever its executor does: pool_done_fn is called once per pool_submit() that
  * returned 0.
  */
@@ -28,6 +29,8 @@ struct pool;
 struct pool_options {
   unsigned executors;             /* slots: as many jobs run at once; 1..256 */
   unsigned spare_executors;       /* more processes than slots, which have served nobody; 0..256 */
+  unsigned processors;            /* executors that small jobs of a tenant keep busy, at most; 0: as many as this
+                                     process may run on */
   const char *executor_path;      /* NULL: beside this program, else ../libexec/isoq */
   uint32_t grace_ms;              /* after a job's deadline, before SIGKILL; 250 */
   uint32_t start_timeout_ms;      /* SPAWNING to READY; 10 000 */

@@ -44,7 +44,7 @@
 #define NAME_SIZE 101
 #define PREFETCH_BELOW_MS 20.0 /* average run time */
 #define PREFETCH_MS 8.0
-#define PREFETCH_MAX 48 /* for one executor; in its socket or waiting here */
+#define PREFETCH_MAX 128 /* for one executor; in its socket or waiting here */
 #define PREFETCH_NEVER_MS 1000.0
 #define PAUSE_MIN_MS 0.02 /* less is not worth a system call */
 #define PAUSE_MAX_MS 0.3
@@ -103,7 +103,7 @@ struct errand {
 
 /* How many jobs may wait in the pool for those that run. */
 static size_t worker_ahead(const struct worker *w) {
-  double each = PREFETCH_MS / (w->run_ms_average > 0.1 ? w->run_ms_average : 0.1);
+  double each = PREFETCH_MS / (w->run_ms_average > 0.05 ? w->run_ms_average : 0.05);
 
   if (w->run_ms_average >= PREFETCH_BELOW_MS) return 0;
   if (each > PREFETCH_MAX) each = PREFETCH_MAX;
@@ -370,18 +370,20 @@ static bool worker_seed(struct worker *w, uint64_t *out) {
   return true;
 }
 
-/* A job that is recorded has a seed, so that Math.random gives the same values again; and a name. */
-static void worker_prepare_record(struct worker *w, struct job *job) {
+/*
+ * A job that is recorded has a seed, so that Math.random gives the same values again; and a name. Any other one has a
+ * seed as well: for an executor, to ask the kernel is a system call.
+ */
+static void worker_prepare(struct worker *w, struct job *job) {
   uint64_t seed;
 
   job->record = job->record && job->id[0] != '\0';
-  if (!job->record || job->has_seed) return;
-  if (!worker_seed(w, &seed)) {
+  if (job->has_seed) return;
+  job->has_seed = worker_seed(w, &seed);
+  if (job->has_seed)
+    job->seed = seed >> 11; /* 53 bits: a JSON number */
+  else
     job->record = false; /* no values that could be had again */
-    return;
-  }
-  job->seed = seed >> 11; /* 53 bits: a JSON number */
-  job->has_seed = true;
 }
 
 static void on_claimed(void *ctx, const char *queue, const char *payload, size_t len) {
@@ -393,7 +395,7 @@ static void on_claimed(void *ctx, const char *queue, const char *payload, size_t
     return;
   }
   job->claimed_at_ms = clock_real_ms();
-  worker_prepare_record(w, job);
+  worker_prepare(w, job);
   if (w->phase != PHASE_SERVING)
     worker_give_back(w, job); /* it was on its way when the drain began */
   else if (job->error != NULL)

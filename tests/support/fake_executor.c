@@ -181,6 +181,13 @@ static void do_quick(const struct order *o) {
   send_timed(o->job, o->argument, 0.01);
 }
 
+static void do_quick_pid(const struct order *o) {
+  char text[32];
+
+  snprintf(text, sizeof(text), "%d", (int)getpid());
+  send_timed(o->job, text, 0.01);
+}
+
 static void do_slow(const struct order *o) {
   send_timed(o->job, o->argument, 50);
 }
@@ -517,6 +524,7 @@ static const struct {
 } deeds[] = {
     {"ok", do_ok},
     {"quick", do_quick},
+    {"quick-pid", do_quick_pid},
     {"slow", do_slow},
     {"more-waits", do_more_waits},
     {"return", do_return},
