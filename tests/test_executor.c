@@ -902,6 +902,69 @@ START_TEST(a_job_behind_one_that_waits_is_given_back) {
 }
 END_TEST
 
+static void send_bytes(const struct executor *executor, const void *bytes, size_t len) {
+  ck_assert_int_eq(send(executor->fd, bytes, len, MSG_NOSIGNAL), (ssize_t)len);
+}
+
+static void append_job(struct executor *executor, struct wire_buffer *bytes, const char *code) {
+  struct wire_job job = job_of(code);
+
+  ck_assert_int_eq(wire_job_encode(bytes, ++executor->last_job, &job), 0);
+}
+
+START_TEST(jobs_that_were_read_with_one_that_waits_are_given_back) {
+  struct executor executor = start_for(_i);
+  struct wire_buffer bytes = {0};
+
+  append_job(&executor, &bytes, "await new Promise(r => setTimeout(r, 300)); 'waited'");
+  append_job(&executor, &bytes, "'given back'");
+  append_job(&executor, &bytes, "'given back'");
+  send_bytes(&executor, bytes.data, bytes.len);
+  expect_returned(&executor, 1, 2);
+  expect_returned(&executor, 2, 3);
+  expect_result_of(&executor, 1, "waited");
+  expect_result(&executor, "4", "4");
+  wire_buffer_free(&bytes);
+  finish(&executor);
+}
+END_TEST
+
+/* Smaller and larger than what the executor reads at a time, and cut at every place. */
+START_TEST(jobs_are_read_whole_however_they_are_cut) {
+  static const size_t lengths[] = {30, 40, 4096, 16000, 16384, 16385, 31, 50000, 33, 8191};
+  static const size_t cuts[] = {1, 11, 12, 13, 100, 4095, 16384, 16385, 30000};
+  enum { JOBS = 60 };
+  struct executor executor = start_for(_i);
+  struct wire_buffer bytes = {0};
+  char wanted[32];
+
+  for (size_t job = 0; job < JOBS; job++) {
+    size_t len = lengths[job % (sizeof(lengths) / sizeof(lengths[0]))];
+    char *code = malloc(len + 1);
+
+    ck_assert_ptr_nonnull(code);
+    memset(code, ' ', len);
+    code[len] = '\0';
+    memcpy(code + len - 12, "// the end of", 12);
+    snprintf(wanted, sizeof(wanted), "'job %zu'", job + 1);
+    memcpy(code, wanted, strlen(wanted));
+    append_job(&executor, &bytes, code);
+    free(code);
+  }
+  for (size_t at = 0, i = 0, part; at < bytes.len; at += part, i++) {
+    part = cuts[i % (sizeof(cuts) / sizeof(cuts[0]))];
+    if (part > bytes.len - at) part = bytes.len - at;
+    send_bytes(&executor, bytes.data + at, part);
+  }
+  for (uint32_t job = 1; job <= JOBS; job++) {
+    snprintf(wanted, sizeof(wanted), "job %u", job);
+    expect_result_of(&executor, job, wanted);
+  }
+  wire_buffer_free(&bytes);
+  finish(&executor);
+}
+END_TEST
+
 /* What is noted of a job that is not read again would cost another one, 64 jobs later. */
 START_TEST(a_job_that_was_given_back_cannot_be_asked_for) {
   struct executor executor = start_for(_i);
@@ -966,10 +1029,6 @@ START_TEST(signals_for_everybody_are_ignored) {
   finish(&executor);
 }
 END_TEST
-
-static void send_bytes(const struct executor *executor, const void *bytes, size_t len) {
-  ck_assert_int_eq(send(executor->fd, bytes, len, MSG_NOSIGNAL), (ssize_t)len);
-}
 
 static void send_inspect(const struct executor *executor, uint32_t job, const char *message) {
   struct wire_buffer buffer = {0};
@@ -1404,6 +1463,8 @@ static Suite *executor_suite(void) {
   tcase_add_loop_test(ahead, what_has_begun_is_not_given_back, 0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, whenever_they_are_asked_for_each_job_is_run_or_given_back, 0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, a_job_behind_one_that_waits_is_given_back, 0, 2 - SANITIZED);
+  tcase_add_loop_test(ahead, jobs_that_were_read_with_one_that_waits_are_given_back, 0, 2 - SANITIZED);
+  tcase_add_loop_test(ahead, jobs_are_read_whole_however_they_are_cut, 0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, a_job_that_was_given_back_cannot_be_asked_for, 0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, a_job_that_was_given_back_and_is_read_during_a_wait_costs_no_other, 0,
                       2 - SANITIZED);
