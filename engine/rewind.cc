@@ -73,7 +73,7 @@ bool RestorePageByLibc(void *live, const void *saved) {
 #ifdef __x86_64__
 // 512 bits at a time, half again as fast as memcmp(), which uses 256. First what differs, without a branch: a wrong guess
 // at one would wait for memory. A job changes a few lines of most pages that it writes to.
-__attribute__((target("avx512f,bmi"))) bool RestorePageWide(void *live, const void *saved) {
+__attribute__((target("avx512f"))) bool RestorePageWide(void *live, const void *saved) {
   constexpr size_t kLine = 64, kBlock = 4 * kLine;
   uint8_t *to = static_cast<uint8_t *>(live);
   const uint8_t *from = static_cast<const uint8_t *>(saved);
