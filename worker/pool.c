@@ -628,8 +628,7 @@ static void pool_dispatch(struct pool *pool) {
   if (executor_ahead(member->executor) == 0)
     executor_flush(member->executor);
   else
-    event_active(pool->flush, 0,
-                 0); /* nobody waits for these: what comes in this turn of the loop goes with them */
+    event_active(pool->flush, 0, 0); /* what comes in this turn of the loop goes with these */
 }
 
 static void on_flush(evutil_socket_t fd, short what, void *ctx) {
