@@ -182,7 +182,6 @@ static ssize_t broker_read_some(uint8_t *out, size_t len) {
   ssize_t n;
 
   if (!inbox_is_empty()) return (ssize_t)inbox_take(out, len);
-  if (direct) engine_rewind_touch(out, len);
   do
     n = direct ? read(BROKER_FD, out, len) : read(BROKER_FD, inbox->bytes, sizeof(inbox->bytes));
   while (n < 0 && errno == EINTR);
@@ -196,6 +195,7 @@ static ssize_t broker_read_some(uint8_t *out, size_t len) {
 static int broker_read(void *buffer, size_t len) {
   size_t got = 0;
 
+  if (len >= sizeof(inbox->bytes)) engine_rewind_touch(buffer, len); /* read() writes to it */
   while (got < len) {
     ssize_t n = broker_read_some((uint8_t *)buffer + got, len - got);
 
@@ -207,12 +207,13 @@ static int broker_read(void *buffer, size_t len) {
 }
 
 static bool broker_skip(size_t len) {
-  uint8_t waste[4096];
+  uint8_t waste[4096]; /* somebody's job, which may run elsewhere */
 
   while (len > 0) {
     size_t part = len < sizeof(waste) ? len : sizeof(waste);
 
     if (broker_read(waste, part) != 1) return false;
+    explicit_bzero(waste, part);
     len -= part;
   }
   return true;

@@ -382,15 +382,19 @@ bool FindCold(Table *table) {
       {rseq, rseq + std::max<size_t>(__rseq_size, kMinRseqBytes)},
       {error, error + sizeof(errno)}, // for the handler of cold pages
       {handler, handler + stack.ss_size},
+      {}, // the whole pages of that, below
   };
   for (MemoryRange &range : hot)
     range = {range.start & ~(kPage - 1), (range.end + kPage - 1) & ~(kPage - 1)};
-  const MemoryRange &signal_stack = hot[std::size(hot) - 1];
-  if (!FindColdOf(table->runs, &table->run_count, hot, std::size(hot)) ||
+  // The pages at its ends may be somebody else's as well.
+  MemoryRange &stack_alone = hot[std::size(hot) - 1];
+  stack_alone = {(handler + kPage - 1) & ~(kPage - 1), (handler + stack.ss_size) & ~(kPage - 1)};
+  if (stack_alone.end < stack_alone.start) stack_alone = {};
+  if (!FindColdOf(table->runs, &table->run_count, hot, std::size(hot) - 1) ||
       !FindColdOf(table->gaps, &table->gap_count, hot + 1, std::size(hot) - 1))
     return false;
   // As deep as that no handler has been yet, and what one leaves there is like what lies below the stack pointer.
-  auto deep = [&](const Run &gap) { return Overlaps(signal_stack, {gap.start, gap.end}); };
+  auto deep = [&](const Run &gap) { return Overlaps(stack_alone, {gap.start, gap.end}); };
   table->gap_count =
       static_cast<size_t>(std::remove_if(table->gaps, table->gaps + table->gap_count, deep) - table->gaps);
   return true;

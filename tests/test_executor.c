@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -931,9 +932,11 @@ END_TEST
 
 /* Smaller and larger than what the executor reads at a time, and cut at every place. */
 START_TEST(jobs_are_read_whole_however_they_are_cut) {
-  static const size_t lengths[] = {30, 40, 4096, 16000, 16384, 16385, 31, 50000, 33, 8191};
+  static const size_t lengths[] = {30, 40, 4096, 16000, 16384, 16385, 31, 50000, 33, 8191, 400000};
   static const size_t cuts[] = {1, 11, 12, 13, 100, 4095, 16384, 16385, 30000};
-  enum { JOBS = 60 };
+  enum {
+    JOBS = 60
+  };
   struct executor executor = start_for(_i);
   struct wire_buffer bytes = {0};
   char wanted[32];
@@ -961,6 +964,53 @@ START_TEST(jobs_are_read_whole_however_they_are_cut) {
     expect_result_of(&executor, job, wanted);
   }
   wire_buffer_free(&bytes);
+  finish(&executor);
+}
+END_TEST
+
+/* Whether the text is anywhere on the process' stack, where it keeps what it has read and not used. */
+static bool is_on_stack(pid_t pid, const char *text) {
+  char path[64], line[256];
+  unsigned long start = 0, end = 0;
+  struct iovec local, remote;
+  FILE *maps;
+  bool found;
+
+  snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+  maps = fopen(path, "r");
+  ck_assert_ptr_nonnull(maps);
+  while (fgets(line, sizeof(line), maps) != NULL && strstr(line, "[stack]") == NULL)
+    ;
+  fclose(maps);
+  ck_assert_int_eq(sscanf(line, "%lx-%lx", &start, &end), 2);
+  local = (struct iovec){malloc(end - start), end - start};
+  remote = (struct iovec){(void *)start, end - start};
+  ck_assert_ptr_nonnull(local.iov_base);
+  ck_assert_int_eq(process_vm_readv(pid, &local, 1, &remote, 1, 0), (ssize_t)(end - start));
+  found = memmem(local.iov_base, end - start, text, strlen(text)) != NULL;
+  free(local.iov_base);
+  return found;
+}
+
+/* Longer than what the registers hold, which a signal leaves on the stack. */
+START_TEST(nothing_of_a_job_that_was_read_with_others_is_kept) {
+  struct executor executor = start_only((struct how){.without_seccomp = true, .argument = "--unlocked"});
+  struct wire_buffer bytes = {0};
+  char run[2000] = "1 //", returned[2000] = "2 //";
+
+  memset(run + 4, 'r', sizeof(run) - 5);
+  memset(returned + 4, 'b', sizeof(returned) - 5);
+  expect_hello(&executor);
+  append_job(&executor, &bytes, run);
+  append_job(&executor, &bytes, "await new Promise(r => setTimeout(r, 300)); 'waits'");
+  append_job(&executor, &bytes, returned);
+  send_bytes(&executor, bytes.data, bytes.len);
+  wire_buffer_free(&bytes);
+  expect_result_of(&executor, 1, "1");
+  expect_returned(&executor, 2, 3);
+  ck_assert(!is_on_stack(executor.pid, run + 4));
+  ck_assert(!is_on_stack(executor.pid, returned + 4));
+  expect_result_of(&executor, 2, "waits");
   finish(&executor);
 }
 END_TEST
@@ -1077,6 +1127,36 @@ START_TEST(an_inspected_job_waits_for_its_debugger_and_the_next_one_has_none) {
   ck_assert_mem_eq(answer.result.result.data, "4", 1);
   send_inspect(&executor, 1, "{\"id\":3,\"method\":\"Runtime.enable\"}"); /* too late: skipped */
   expect_result(&executor, "console.log(typeof console.memory); await 3", "3");
+  free(answer.text);
+  finish(&executor);
+}
+END_TEST
+
+/* It goes on between them, where V8 lets it be interrupted. */
+START_TEST(a_busy_script_is_told_all_that_the_debugger_sends_at_once) {
+  static const char *const messages[] = {
+      "{\"id\":3,\"method\":\"Runtime.evaluate\",\"params\":{\"expression\":\"1\"}}",
+      "{\"id\":4,\"method\":\"Runtime.evaluate\",\"params\":{\"expression\":\"stop = true\"}}"};
+  struct executor executor = start();
+  struct answer answer = {0};
+  struct wire_buffer bytes = {0};
+
+  send_inspected(&executor, "var stop = false; console.log('runs'); while (!stop) ; 'stopped'");
+  send_inspect(&executor, 1, "{\"id\":1,\"method\":\"Runtime.enable\"}");
+  expect_inspect(&executor, "{\"id\":1,\"result\":{}}");
+  send_inspect(&executor, 1, "{\"id\":2,\"method\":\"Runtime.runIfWaitingForDebugger\"}");
+  expect_inspect(&executor, "{\"method\":\"Runtime.consoleAPICalled\"");
+  for (size_t i = 0; i < 2; i++)
+    ck_assert_int_eq(wire_inspect_in_encode(&bytes, 1, (struct wire_text){messages[i], strlen(messages[i])}),
+                     0);
+  send_bytes(&executor, bytes.data, bytes.len);
+  wire_buffer_free(&bytes);
+  expect_inspect(&executor, "{\"id\":3");
+  expect_inspect(&executor, "{\"id\":4");
+  expect_inspect(&executor, "{\"method\":\"Runtime.executionContextDestroyed\"");
+  read_answer(&executor, &answer, 0);
+  ck_assert(answer.ended);
+  ck_assert_int_eq(answer.result.status, ISOQ_STATUS_OK);
   free(answer.text);
   finish(&executor);
 }
@@ -1449,6 +1529,7 @@ static Suite *executor_suite(void) {
 
   tcase_add_test(stop, a_loop_is_cancelled);
   tcase_add_test(stop, an_inspected_job_waits_for_its_debugger_and_the_next_one_has_none);
+  tcase_add_test(stop, a_busy_script_is_told_all_that_the_debugger_sends_at_once);
   tcase_add_test(stop, an_inspected_job_that_waits_or_pauses_is_cancelled);
   tcase_add_test(stop, a_wait_is_cancelled);
   tcase_add_test(stop, a_plain_kill_cancels_the_job_that_runs);
@@ -1465,6 +1546,7 @@ static Suite *executor_suite(void) {
   tcase_add_loop_test(ahead, a_job_behind_one_that_waits_is_given_back, 0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, jobs_that_were_read_with_one_that_waits_are_given_back, 0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, jobs_are_read_whole_however_they_are_cut, 0, 2 - SANITIZED);
+  if (!SANITIZED) tcase_add_test(ahead, nothing_of_a_job_that_was_read_with_others_is_kept);
   tcase_add_loop_test(ahead, a_job_that_was_given_back_cannot_be_asked_for, 0, 2 - SANITIZED);
   tcase_add_loop_test(ahead, a_job_that_was_given_back_and_is_read_during_a_wait_costs_no_other, 0,
                       2 - SANITIZED);

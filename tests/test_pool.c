@@ -794,10 +794,13 @@ START_TEST(test_jobs_ahead_of_a_long_one_come_back_to_an_idle_executor) {
 END_TEST
 
 /* One executor's pace is known to be small; the others are fresh. */
+#define WARM_UP_JOBS 30
+#define PATIENCE_OF_THE_POOL_NS (10 * CLOCK_NS_PER_MS) /* AHEAD_PATIENCE_MS */
+
 static void start_with_one_processor(unsigned executors) {
   options.processors = 1;
   start_and_wait(executors);
-  for (int i = 0; i < 30; i++)
+  for (int i = 0; i < WARM_UP_JOBS; i++)
     run("quick", "");
 }
 
@@ -859,6 +862,78 @@ START_TEST(test_another_tenants_job_gets_an_idle_executor_while_small_jobs_run) 
   ck_assert_uint_eq(pool_busy(pool), 1);
   submit("quick", ",\"tenant\":\"other\"");
   ck_assert_uint_eq(pool_busy(pool), 2);
+  open_gate(fifo);
+  run_until(done_calls == submitted);
+}
+END_TEST
+
+/* Each of these is given to the idle executor at once, although the other one keeps up with small jobs. */
+static void expect_at_once(const char *more) {
+  submit("quick", more);
+  ck_assert_uint_eq(pool_busy(pool), 2);
+}
+
+START_TEST(test_a_job_with_a_process_of_its_own_does_not_wait_for_small_jobs) {
+  const char *fifo = make_fifo("gate");
+
+  start_with_one_processor(2);
+  submit_deaf_gate(fifo, "");
+  expect_at_once(",\"isolation\":\"process\"");
+  open_gate(fifo);
+  run_until(done_calls == submitted);
+}
+END_TEST
+
+START_TEST(test_a_large_job_does_not_wait_for_small_jobs) {
+  const char *fifo = make_fifo("gate");
+  char *more = malloc(100000);
+
+  ck_assert_ptr_nonnull(more);
+  snprintf(more, 100000, ",\"input\":\"%*s\"", 70000, "x");
+  start_with_one_processor(2);
+  submit_deaf_gate(fifo, "");
+  expect_at_once(more);
+  free(more);
+  open_gate(fifo);
+  run_until(done_calls == submitted);
+}
+END_TEST
+
+START_TEST(test_no_job_waits_for_an_executor_that_has_served_its_number) {
+  const char *fifo = make_fifo("gate");
+
+  options.max_jobs_per_executor = WARM_UP_JOBS + 1;
+  start_with_one_processor(2);
+  submit_deaf_gate(fifo, "");
+  expect_at_once("");
+  open_gate(fifo);
+  run_until(done_calls == submitted);
+}
+END_TEST
+
+START_TEST(test_no_job_waits_for_an_executor_whose_job_is_cancelled) {
+  const char *fifo = make_fifo("gate");
+  struct told *gate;
+
+  start_with_one_processor(2);
+  gate = submit_deaf_gate(fifo, "");
+  ck_assert_int_eq(pool_cancel(pool, NULL, gate->id), 0);
+  expect_at_once("");
+  run_until(done_calls == submitted); /* the one that does not hear of it is killed */
+}
+END_TEST
+
+/* Nothing is ahead of it that could come back. */
+START_TEST(test_no_job_waits_for_an_executor_whose_job_takes_long) {
+  const char *fifo = make_fifo("gate");
+  int64_t began_ns;
+
+  start_with_one_processor(2);
+  submit_deaf_gate(fifo, "");
+  began_ns = clock_monotonic_ns();
+  while (clock_monotonic_ns() - began_ns <= PATIENCE_OF_THE_POOL_NS)
+    event_base_loop(base, EVLOOP_NONBLOCK);
+  expect_at_once("");
   open_gate(fifo);
   run_until(done_calls == submitted);
 }
@@ -2076,6 +2151,11 @@ int main(void) {
   tcase_add_test(ahead, test_jobs_that_are_not_small_use_every_executor);
   tcase_add_test(ahead, test_idle_executors_are_used_when_small_jobs_are_held_up);
   tcase_add_test(ahead, test_another_tenants_job_gets_an_idle_executor_while_small_jobs_run);
+  tcase_add_test(ahead, test_a_job_with_a_process_of_its_own_does_not_wait_for_small_jobs);
+  tcase_add_test(ahead, test_a_large_job_does_not_wait_for_small_jobs);
+  tcase_add_test(ahead, test_no_job_waits_for_an_executor_that_has_served_its_number);
+  tcase_add_test(ahead, test_no_job_waits_for_an_executor_whose_job_is_cancelled);
+  tcase_add_test(ahead, test_no_job_waits_for_an_executor_whose_job_takes_long);
   tcase_add_test(ahead, test_jobs_ahead_of_a_long_one_can_be_given_back_to_the_queue);
   tcase_add_test(ahead, test_an_executor_that_gave_jobs_back_is_sent_some_again);
   tcase_add_test(ahead, test_a_job_that_was_sent_ahead_is_cancelled_without_running);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -599,6 +600,33 @@ START_TEST(each_byte_is_as_it_was_wherever_in_its_page_it_lies) {
 }
 END_TEST
 
+/* A page that the signal stack has not reached and that others have a part of: theirs is put back. */
+START_TEST(what_shares_a_page_with_the_signal_stack_is_put_back) {
+  enum {
+    PAGE = 4096,
+    PAGES = 8,
+    START = PAGE + PAGE / 2,
+    SIZE = 4 * PAGE
+  };
+  uint8_t *area = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const stack_t stack = {.ss_sp = area + START, .ss_size = SIZE};
+  struct outcome found;
+
+  ck_assert_ptr_ne(area, MAP_FAILED);
+  start();
+  ck_assert_int_eq(sigaltstack(&stack, NULL), 0);
+  take_checkpoint();
+  area[0] = area[PAGE] = area[START - 1] = area[START + SIZE] = area[PAGES * PAGE - 1] = 1;
+  run("1", &found);
+  ck_assert(!found.refused);
+  ck_assert_uint_eq(area[0], 0);
+  ck_assert_uint_eq(area[PAGE], 0);
+  ck_assert_uint_eq(area[START - 1], 0);
+  ck_assert_uint_eq(area[START + SIZE], 0);
+  ck_assert_uint_eq(area[PAGES * PAGE - 1], 0);
+}
+END_TEST
+
 /* ---- the watchdog's timer, which the kernel has */
 
 START_TEST(a_job_is_stopped_in_time_whenever_the_timer_was_armed_for_those_before) {
@@ -750,6 +778,7 @@ int main(void) {
   tcase_add_test(tests, a_heap_that_grew_is_as_it_was);
   tcase_add_test(tests, memory_that_was_not_in_use_forgets_what_a_job_wrote);
   tcase_add_test(tests, each_byte_is_as_it_was_wherever_in_its_page_it_lies);
+  tcase_add_test(tests, what_shares_a_page_with_the_signal_stack_is_put_back);
   tcase_set_timeout(deadlines, 60);
   tcase_add_loop_test(deadlines, a_job_is_stopped_in_time_whenever_the_timer_was_armed_for_those_before, 0,
                       10);

@@ -628,7 +628,7 @@ static void pool_dispatch(struct pool *pool) {
   if (executor_ahead(member->executor) == 0)
     executor_flush(member->executor);
   else
-    event_active(pool->flush, 0, 0); /* nobody waits for these: what comes in this turn of the loop goes with them */
+    event_active(pool->flush, 0, 0); /* what comes in this turn of the loop goes with these */
 }
 
 static void on_flush(evutil_socket_t fd, short what, void *ctx) {
@@ -748,11 +748,11 @@ static int pool_make_events(struct pool *pool) {
              : -ENOMEM;
 }
 
-/* Those that this process may use; 1 where that cannot be told. */
+/* Those that this process may use. Where there are more than a cpu_set_t holds: more than a pool has executors. */
 static unsigned count_processors(void) {
   cpu_set_t set;
 
-  return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+  return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : POOL_MAX;
 }
 
 int pool_new(struct event_base *base, const struct pool_options *options,

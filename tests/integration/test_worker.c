@@ -289,6 +289,44 @@ START_TEST(test_many_jobs) {
 }
 END_TEST
 
+/* "seed=1:5", from what the executor was given. */
+static void await_seed(const char *id, char seed[32]) {
+  json_object *result = await_result(id);
+  const char *found = strstr(text_of(result, "result"), "seed=");
+
+  ck_assert_ptr_nonnull(found);
+  snprintf(seed, 32, "%s", found);
+  json_object_put(result);
+}
+
+START_TEST(test_each_job_has_a_seed_of_its_own_and_one_that_asks_for_it_the_one_it_asks_for) {
+  enum {
+    COUNT = 40 /* more than the worker asks the kernel for at a time */
+  };
+  char id[32], seeds[COUNT][32], seed[32];
+
+  for (int i = 0; i < COUNT; i++) {
+    snprintf(id, sizeof(id), "job-%d", i);
+    submit("default", id, "limits", i % 2 ? "" : ",\"record\":false");
+  }
+  submit("default", "seeded", "limits", ",\"seed\":5");
+  submit("default", "seeded-too", "limits", ",\"seed\":0,\"record\":false");
+  worker_start(&a, FAKE_EXECUTOR, "ISOQ_EXECUTORS=1");
+  for (int i = 0; i < COUNT; i++) {
+    snprintf(id, sizeof(id), "job-%d", i);
+    await_seed(id, seeds[i]);
+    ck_assert_ptr_eq(strstr(seeds[i], "seed=1:"), seeds[i]);
+    for (int j = 0; j < i; j++)
+      ck_assert_str_ne(seeds[i], seeds[j]);
+  }
+  await_seed("seeded", seed);
+  ck_assert_str_eq(seed, "seed=1:5");
+  await_seed("seeded-too", seed);
+  ck_assert_str_eq(seed, "seed=1:0");
+  ck_assert_int_eq(worker_stop(&a), 0);
+}
+END_TEST
+
 START_TEST(test_queues_in_strict_order) {
   for (int i = 0; i < 3; i++) {
     char id[16];
@@ -853,6 +891,7 @@ int main(void) {
   tcase_add_test(tests, test_result_on_the_reply_key);
   tcase_add_test(tests, test_log_of_a_life);
   tcase_add_test(tests, test_many_jobs);
+  tcase_add_test(tests, test_each_job_has_a_seed_of_its_own_and_one_that_asks_for_it_the_one_it_asks_for);
   tcase_add_test(tests, test_queues_in_strict_order);
   tcase_add_test(tests, test_not_json_is_a_dead_letter);
   tcase_add_test(tests, test_invalid_job_is_answered);
