@@ -579,7 +579,8 @@ static void on_fatal(int signal) {
 static int set_up_signals(void) {
   static const int ignored[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT};
   static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGABRT, SIGFPE};
-  static _Alignas(4096) uint8_t fatal_stack[FATAL_STACK_BYTES]; /* a rewind spares its pages if nobody shares them */
+  static _Alignas(4096)
+      uint8_t fatal_stack[FATAL_STACK_BYTES]; /* a rewind spares its pages if nobody shares them */
   struct sigaction action = {.sa_sigaction = on_cancel, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
   stack_t stack = {.ss_sp = fatal_stack, .ss_size = sizeof(fatal_stack)};
   sigset_t none;

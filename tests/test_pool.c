@@ -939,6 +939,61 @@ START_TEST(test_no_job_waits_for_an_executor_whose_job_takes_long) {
 }
 END_TEST
 
+/* Of two executors, one is idle and another tenant's; the other one waits at the gate. The last job is not sent ahead. */
+static struct told *submit_behind_a_gate_beside_a_stranger(const char *fifo, struct told **gate) {
+  struct told *last = NULL;
+
+  start_and_wait(2);
+  for (int i = 0; i < 30; i++)
+    run("quick", "");
+  run("quick", ",\"tenant\":\"other\"");
+  run_until(pool_executors(pool) == 2 + options.spare_executors);
+  *gate = submit_deaf_gate(fifo, "");
+  for (int i = 0; i <= EXECUTOR_AHEAD_MAX; i++)
+    last = submit("quick", "");
+  return last;
+}
+
+START_TEST(test_small_jobs_do_not_end_another_tenants_executor_at_once) {
+  const char *fifo = make_fifo("gate");
+  struct told *gate;
+
+  options.spare_executors = (unsigned)_i;
+  submit_behind_a_gate_beside_a_stranger(fifo, &gate);
+  ck_assert_uint_eq(pool_executors(pool), 2 + options.spare_executors);
+  open_gate(fifo);
+  run_until(done_calls == submitted);
+}
+END_TEST
+
+START_TEST(test_jobs_that_are_not_small_end_another_tenants_executor_at_once) {
+  const char *fifo = make_fifo("gate");
+
+  start_and_wait(2);
+  run("slow", "");
+  run("slow", ",\"tenant\":\"other\"");
+  submit_deaf_gate(fifo, "");
+  submit("slow", "");
+  ck_assert_uint_eq(pool_executors(pool), 1);
+  open_gate(fifo);
+  run_until(done_calls == submitted);
+}
+END_TEST
+
+START_TEST(test_a_small_job_that_has_waited_ends_another_tenants_executor) {
+  const char *fifo = make_fifo("gate");
+  struct told *gate, *last;
+
+  options.spare_executors = (unsigned)_i;
+  last = submit_behind_a_gate_beside_a_stranger(fifo, &gate);
+  run_until(last->times == 1);
+  ck_assert_uint_eq(gate->times, 0);
+  ck_assert_uint_eq(ended(OUTCOME_END_RETIRED), 1);
+  open_gate(fifo);
+  run_until(done_calls == submitted);
+}
+END_TEST
+
 START_TEST(test_jobs_ahead_of_a_long_one_can_be_given_back_to_the_queue) {
   const char *fifo = make_fifo("gate");
   struct told *gate;
@@ -2156,6 +2211,9 @@ int main(void) {
   tcase_add_test(ahead, test_no_job_waits_for_an_executor_that_has_served_its_number);
   tcase_add_test(ahead, test_no_job_waits_for_an_executor_whose_job_is_cancelled);
   tcase_add_test(ahead, test_no_job_waits_for_an_executor_whose_job_takes_long);
+  tcase_add_loop_test(ahead, test_small_jobs_do_not_end_another_tenants_executor_at_once, 0, 2);
+  tcase_add_test(ahead, test_jobs_that_are_not_small_end_another_tenants_executor_at_once);
+  tcase_add_loop_test(ahead, test_a_small_job_that_has_waited_ends_another_tenants_executor, 0, 2);
   tcase_add_test(ahead, test_jobs_ahead_of_a_long_one_can_be_given_back_to_the_queue);
   tcase_add_test(ahead, test_an_executor_that_gave_jobs_back_is_sent_some_again);
   tcase_add_test(ahead, test_a_job_that_was_sent_ahead_is_cancelled_without_running);

@@ -29,6 +29,8 @@ struct job;
 struct job_result;
 
 #define EXECUTOR_AHEAD_MAX 32 /* jobs in an executor's socket, beside the one that runs */
+_Static_assert(2 * EXECUTOR_AHEAD_MAX <= 64,
+               "an executor notes 64 jobs that it gave back, of which some may be unread");
 
 enum executor_state {
   EXECUTOR_SPAWNING,

@@ -9,7 +9,9 @@
  * Jobs wait in one line. pool_dispatch() walks it from its head whenever something changed, and gives each
  * job an idle executor of its tenant, else a fresh one, else leaves it to one that is starting. A fresh one
  * that would be one bound too many makes the executor that was idle for longest, and so belongs to another
- * tenant, go. So does a job for which none of all these is left. A job may overtake only those which nothing
+ * tenant, go. So does a job for which none of all these is left; but one whose tenant has an executor that is busy with
+ * small jobs waits for START_MS first, or two tenants would end each other's executors all the time. A job may overtake
+ * only those which nothing
  * idle could serve, and no more than `executors` run at once, counted until they have their outcome.
  *
  * A job with a process of its own is given a fresh executor, which ends with it.
@@ -57,6 +59,7 @@
 #define AHEAD_MS 2.0
 #define PACE_SMALL_MS 0.25
 #define RECHECK_MS 10
+#define START_MS 100         /* what a start takes, and more */
 #define PACE_UNKNOWN_MS 10.0 /* no job is sent ahead */
 #define LIVED_MS 1000        /* an executor that was ready for so long did start properly */
 
@@ -104,7 +107,7 @@ struct pool {
   struct waiters settled; /* have a result, and wait for `deliver` */
   struct event *deliver;
   struct event *flush;   /* jobs that were sent ahead, to the executors */
-  struct event *recheck; /* whether executors still keep up, for which others were left idle */
+  struct event *recheck; /* whether jobs that were left waiting for busy executors still have to */
 
   struct event *respawn;
   unsigned failures; /* in a row */
@@ -496,18 +499,24 @@ struct choice {
   struct member *member;   /* idle: its tenant's own, else a fresh one; or NULL */
   struct member *stranger; /* idle for longest of those that cannot be given the job; or NULL */
   unsigned bound;          /* members, idle or not */
+  bool soon; /* one of its tenant's, busy with small jobs, is free sooner than a process starts */
 };
 
-static struct choice pool_choose(const struct pool *pool, const struct job *job) {
+static struct choice pool_choose(const struct pool *pool, const struct waiter *waiter) {
+  bool waited = clock_monotonic_ns() - waiter->since_ns > START_MS * CLOCK_NS_PER_MS;
   struct choice choice = {0};
   struct member *member, *fresh = NULL;
 
   LIST_FOREACH(member, &pool->members, entry) {
+    enum executor_state state = executor_state(member->executor);
+    bool own = member->bound && !waiter->job->own_process && strcmp(member->tenant, waiter->job->tenant) == 0;
+
     choice.bound += member->bound && member_serves(member);
-    if (executor_state(member->executor) != EXECUTOR_READY) continue;
+    choice.soon |= own && !waited && state == EXECUTOR_BUSY && member->pace_ms <= PACE_SMALL_MS;
+    if (state != EXECUTOR_READY) continue;
     if (!member->bound)
       fresh = member;
-    else if (!job->own_process && strcmp(member->tenant, job->tenant) == 0)
+    else if (own)
       choice.member = member;
     else if (choice.stranger == NULL || member->idle_since_ns < choice.stranger->idle_since_ns)
       choice.stranger = member;
@@ -566,6 +575,11 @@ static bool pool_leaves_idle(const struct pool *pool, const struct waiter *waite
   return enough == 0;
 }
 
+static void pool_recheck_later(struct pool *pool) {
+  if (!event_pending(pool->recheck, EV_TIMEOUT, NULL))
+    event_add(pool->recheck, &(struct timeval){.tv_usec = RECHECK_MS * 1000});
+}
+
 static void pool_give_idle(struct pool *pool) {
   unsigned passed = 0; /* jobs that nothing idle can serve */
   struct waiter *waiter, *next;
@@ -575,11 +589,15 @@ static void pool_give_idle(struct pool *pool) {
     if (pool->by_state[EXECUTOR_READY] == 0 || pool->running >= pool->options.executors) return;
     next = TAILQ_NEXT(waiter, entry);
     if (pool_leaves_idle(pool, waiter)) {
-      if (!event_pending(pool->recheck, EV_TIMEOUT, NULL))
-        event_add(pool->recheck, &(struct timeval){.tv_usec = RECHECK_MS * 1000});
+      pool_recheck_later(pool);
       return; /* whoever is behind it waits no longer than small jobs take */
     }
-    choice = pool_choose(pool, waiter->job);
+    choice = pool_choose(pool, waiter);
+    if (choice.soon && choice.stranger != NULL &&
+        (choice.member == NULL || (!choice.member->bound && choice.bound >= pool->options.executors))) {
+      pool_recheck_later(pool);
+      continue; /* a start costs as much as thousands of small jobs: nobody's executor has to go for this one */
+    }
     if (choice.member != NULL) {
       if (!choice.member->bound && choice.bound >= pool->options.executors) {
         assert(choice.stranger != NULL); /* fewer jobs run than are bound, and none idle is this tenant's */
