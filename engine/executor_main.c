@@ -72,7 +72,7 @@
 #define FATAL_STACK_BYTES (64u << 10)
 #define LAST_WORDS_BYTES (4u << 10)
 #define REWIND_MB_MAX (1u << 20)
-#define INBOX_BYTES (16u << 10)
+#define UNREAD_BYTES (16u << 10)
 
 /* What V8 wrote to stderr in this job, for on_fatal(). */
 static struct {
@@ -100,14 +100,14 @@ static struct {
 } kept;
 
 /*
- * What was read from the socket and not used yet. On main()'s stack, so no rewind loses it. What was used is wiped: the
- * next job finds nothing of it.
+ * What was read from the socket and not used yet. On main()'s stack, so no rewind loses it, as it would what
+ * worker/inbox.h allocates. What was used is wiped: the next job finds nothing of it.
  */
-struct inbox {
+struct unread {
   size_t at, end;
-  uint8_t bytes[INBOX_BYTES];
+  uint8_t bytes[UNREAD_BYTES];
 };
-static struct inbox *inbox;
+static struct unread *unread;
 
 /* ---- the socket ---- */
 
@@ -163,39 +163,39 @@ static void broker_write(const void *head, size_t head_len, const void *tail, si
   }
 }
 
-static bool inbox_is_empty(void) {
-  return inbox->at == inbox->end;
+static bool unread_is_empty(void) {
+  return unread->at == unread->end;
 }
 
-static size_t inbox_take(uint8_t *out, size_t len) {
-  size_t part = inbox->end - inbox->at < len ? inbox->end - inbox->at : len;
+static size_t unread_take(uint8_t *out, size_t len) {
+  size_t part = unread->end - unread->at < len ? unread->end - unread->at : len;
 
-  memcpy(out, inbox->bytes + inbox->at, part);
-  explicit_bzero(inbox->bytes + inbox->at, part);
-  inbox->at += part;
+  memcpy(out, unread->bytes + unread->at, part);
+  explicit_bzero(unread->bytes + unread->at, part);
+  unread->at += part;
   return part;
 }
 
 /* As read(), but for signals: waits for the first byte only. Small frames come several at a time. */
 static ssize_t broker_read_some(uint8_t *out, size_t len) {
-  bool direct = len >= sizeof(inbox->bytes);
+  bool direct = len >= sizeof(unread->bytes);
   ssize_t n;
 
-  if (!inbox_is_empty()) return (ssize_t)inbox_take(out, len);
+  if (!unread_is_empty()) return (ssize_t)unread_take(out, len);
   do
-    n = direct ? read(BROKER_FD, out, len) : read(BROKER_FD, inbox->bytes, sizeof(inbox->bytes));
+    n = direct ? read(BROKER_FD, out, len) : read(BROKER_FD, unread->bytes, sizeof(unread->bytes));
   while (n < 0 && errno == EINTR);
   if (direct || n <= 0) return n;
-  inbox->at = 0;
-  inbox->end = (size_t)n;
-  return (ssize_t)inbox_take(out, len);
+  unread->at = 0;
+  unread->end = (size_t)n;
+  return (ssize_t)unread_take(out, len);
 }
 
 /* 1: all of it; 0: the end, before the first byte; -EPIPE: the end, in the middle; another negative errno. */
 static int broker_read(void *buffer, size_t len) {
   size_t got = 0;
 
-  if (len >= sizeof(inbox->bytes)) engine_rewind_touch(buffer, len); /* read() writes to it */
+  if (len >= sizeof(unread->bytes)) engine_rewind_touch(buffer, len); /* read() writes to it */
   while (got < len) {
     ssize_t n = broker_read_some((uint8_t *)buffer + got, len - got);
 
@@ -363,7 +363,7 @@ static bool host_inspect_pending(void *ctx) {
   struct pollfd fd = {.fd = BROKER_FD, .events = POLLIN};
 
   (void)ctx;
-  return !inbox_is_empty() || poll(&fd, 1, 0) > 0;
+  return !unread_is_empty() || poll(&fd, 1, 0) > 0;
 }
 
 /* 0 or -EBADMSG. What is for a job that is over, nobody waits for. */
@@ -464,7 +464,7 @@ static void host_wait(void *ctx, int64_t timeout_ms) {
 
   (void)ctx;
   console_flush();
-  if (inbox_is_empty()) {
+  if (unread_is_empty()) {
     if (poll(&fd, 1, timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms) <= 0) return;
     if (fd.revents & (POLLHUP | POLLRDHUP | POLLERR | POLLNVAL)) _exit(EXECUTOR_EXIT_BROKER_GONE);
   }
@@ -923,7 +923,7 @@ static const char usage[] =
     "  --version    print the versions\n";
 
 int main(int argc, char **argv) {
-  struct inbox unread = {0};
+  struct unread of_the_socket = {0};
   struct sandbox_report report;
   bool unlocked = false, rewinding = false;
   unsigned long rewind_mb = 0;
@@ -931,7 +931,7 @@ int main(int argc, char **argv) {
   int r;
 
   terminal = stderr;
-  inbox = &unread; /* before the checkpoint, and for good */
+  unread = &of_the_socket; /* before the checkpoint, and for good */
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--unlocked") == 0) {
       unlocked = true;

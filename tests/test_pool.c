@@ -175,7 +175,6 @@ static void set_up(void) {
   base = event_base_new();
   options = (struct pool_options){
       .executors = 1,
-      .processors = 256, /* so that whoever is idle is used */
       .executor_path = named(""),
       .grace_ms = 50,
       .start_timeout_ms = 10000,
@@ -795,13 +794,15 @@ END_TEST
 
 /* One executor's pace is known to be small; the others are fresh. */
 #define WARM_UP_JOBS 30
-#define PATIENCE_OF_THE_POOL_NS (10 * CLOCK_NS_PER_MS) /* AHEAD_PATIENCE_MS */
-
-static void start_with_one_processor(unsigned executors) {
-  options.processors = 1;
+static void start_and_warm_up_one(unsigned executors) {
   start_and_wait(executors);
   for (int i = 0; i < WARM_UP_JOBS; i++)
     run("quick", "");
+}
+
+static void start_with_one_processor(unsigned executors) {
+  options.processors = 1;
+  start_and_warm_up_one(executors);
 }
 
 START_TEST(test_small_jobs_keep_no_more_executors_busy_than_there_are_processors) {
@@ -867,47 +868,40 @@ START_TEST(test_another_tenants_job_gets_an_idle_executor_while_small_jobs_run) 
 }
 END_TEST
 
-/* Each of these is given to the idle executor at once, although the other one keeps up with small jobs. */
+/* It is given to the idle executor, although the other one keeps up with small jobs. */
 static void expect_at_once(const char *more) {
   submit("quick", more);
   ck_assert_uint_eq(pool_busy(pool), 2);
 }
 
-START_TEST(test_a_job_with_a_process_of_its_own_does_not_wait_for_small_jobs) {
+static void expect_at_once_beside_a_gate(const char *more) {
   const char *fifo = make_fifo("gate");
 
   start_with_one_processor(2);
   submit_deaf_gate(fifo, "");
-  expect_at_once(",\"isolation\":\"process\"");
+  expect_at_once(more);
   open_gate(fifo);
   run_until(done_calls == submitted);
+}
+
+START_TEST(test_a_job_with_a_process_of_its_own_does_not_wait_for_small_jobs) {
+  expect_at_once_beside_a_gate(",\"isolation\":\"process\"");
 }
 END_TEST
 
 START_TEST(test_a_large_job_does_not_wait_for_small_jobs) {
-  const char *fifo = make_fifo("gate");
   char *more = malloc(100000);
 
   ck_assert_ptr_nonnull(more);
   snprintf(more, 100000, ",\"input\":\"%*s\"", 70000, "x");
-  start_with_one_processor(2);
-  submit_deaf_gate(fifo, "");
-  expect_at_once(more);
+  expect_at_once_beside_a_gate(more);
   free(more);
-  open_gate(fifo);
-  run_until(done_calls == submitted);
 }
 END_TEST
 
 START_TEST(test_no_job_waits_for_an_executor_that_has_served_its_number) {
-  const char *fifo = make_fifo("gate");
-
   options.max_jobs_per_executor = WARM_UP_JOBS + 1;
-  start_with_one_processor(2);
-  submit_deaf_gate(fifo, "");
-  expect_at_once("");
-  open_gate(fifo);
-  run_until(done_calls == submitted);
+  expect_at_once_beside_a_gate("");
 }
 END_TEST
 
@@ -931,7 +925,7 @@ START_TEST(test_no_job_waits_for_an_executor_whose_job_takes_long) {
   start_with_one_processor(2);
   submit_deaf_gate(fifo, "");
   began_ns = clock_monotonic_ns();
-  while (clock_monotonic_ns() - began_ns <= PATIENCE_OF_THE_POOL_NS)
+  while (clock_monotonic_ns() - began_ns <= EXECUTOR_PATIENCE_MS * CLOCK_NS_PER_MS)
     event_base_loop(base, EVLOOP_NONBLOCK);
   expect_at_once("");
   open_gate(fifo);
@@ -943,9 +937,7 @@ END_TEST
 static struct told *submit_behind_a_gate_beside_a_stranger(const char *fifo, struct told **gate) {
   struct told *last = NULL;
 
-  start_and_wait(2);
-  for (int i = 0; i < 30; i++)
-    run("quick", "");
+  start_and_warm_up_one(2);
   run("quick", ",\"tenant\":\"other\"");
   run_until(pool_executors(pool) == 2 + options.spare_executors);
   *gate = submit_deaf_gate(fifo, "");

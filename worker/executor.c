@@ -49,7 +49,6 @@
 #define RESULT_SLACK_BYTES (4 * MIB) /* the error's texts: executor_main.c cuts each at 1 MiB */
 #define LAST_WORDS_SIZE 2048
 #define KEEP_BYTES (64u << 10)
-#define AHEAD_PATIENCE_MS 10
 #define AHEAD_BYTES (64u << 10) /* the socket holds them: a JOB never waits for its reader behind another */
 #define JOB_OVERHEAD_BYTES 256  /* of a JOB, beside its texts: more than enough */
 
@@ -207,7 +206,7 @@ static void executor_enter(struct executor *e, enum executor_state next) {
     if (e->options.inspect == NULL || e->cancelled) arm_deadline(e, busy_deadline(e, now));
     if (before != EXECUTOR_BUSY) arm(e->watch, ms_to_ns(WATCH_INTERVAL_MS));
     if (e->next_count > 0 && !e->taking_back)
-      arm(e->impatience, e->job_started_ns + ms_to_ns(AHEAD_PATIENCE_MS) - now);
+      arm(e->impatience, e->job_started_ns + ms_to_ns(EXECUTOR_PATIENCE_MS) - now);
     break;
   case EXECUTOR_DRAINING:
     arm_deadline(e, now + ms_to_ns(e->death.killed ? LINGER_MS : (int64_t)e->options.grace_ms));
@@ -938,7 +937,7 @@ static size_t job_bytes(const struct job *job) {
 bool executor_keeps_up(const struct executor *e) {
   return e->state == EXECUTOR_BUSY && !e->taking_back && !e->cancelled && e->calls == NULL &&
          e->options.inspect == NULL &&
-         clock_monotonic_ns() - e->job_started_ns <= ms_to_ns(AHEAD_PATIENCE_MS);
+         clock_monotonic_ns() - e->job_started_ns <= ms_to_ns(EXECUTOR_PATIENCE_MS);
 }
 
 bool executor_has_room(const struct executor *e, const struct job *job) {

@@ -28,7 +28,8 @@ struct executor;
 struct job;
 struct job_result;
 
-#define EXECUTOR_AHEAD_MAX 32 /* jobs in an executor's socket, beside the one that runs */
+#define EXECUTOR_AHEAD_MAX 32   /* jobs in an executor's socket, beside the one that runs */
+#define EXECUTOR_PATIENCE_MS 10 /* they come back from behind one that takes longer */
 _Static_assert(2 * EXECUTOR_AHEAD_MAX <= 64,
                "an executor notes 64 jobs that it gave back, of which some may be unread");
 
@@ -101,7 +102,7 @@ void executor_free(struct executor *executor);
 /*
  * Takes the job on 0; -ENOMEM: it stays the caller's. READY: it runs now. BUSY, and executor_has_room(): it is sent ahead,
  * and runs after those which were given before it. Its deadlines begin when it does. If the one that runs takes longer
- * than some ms, or waits for anything, those ahead come back by `returned`. executor_flush() sends what was given.
+ * than EXECUTOR_PATIENCE_MS, or waits for anything, those ahead come back by `returned`. executor_flush() sends what was given.
  */
 int executor_run(struct executor *executor, struct job *job);
 void executor_flush(struct executor *executor);

@@ -42,7 +42,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +57,6 @@
 #define RETURNS_MAX 3 /* an executor that ends so may lie */
 #define AHEAD_MS 2.0
 #define PACE_SMALL_MS 0.25
-#define RECHECK_MS 10
 #define START_MS 100         /* what a start takes, and more */
 #define PACE_UNKNOWN_MS 10.0 /* no job is sent ahead */
 #define LIVED_MS 1000        /* an executor that was ready for so long did start properly */
@@ -92,7 +90,6 @@ struct pool {
   struct pool_options options;
   struct pool_callbacks callbacks;
   struct executor_options executor_options;
-  unsigned processors;
   char path[SPAWN_PATH_SIZE];
   char worker[sizeof(((struct job_result *)0)->worker)];
   char v8_version[65]; /* of the executor that got ready last */
@@ -494,6 +491,11 @@ static void on_deliver(evutil_socket_t fd, short what, void *ctx) {
   pool_changed(pool);
 }
 
+/* The tenant's own, which may run the job. */
+static bool member_is_for(const struct member *member, const struct job *job) {
+  return member->bound && !job->own_process && strcmp(member->tenant, job->tenant) == 0;
+}
+
 /* What there is for a job. */
 struct choice {
   struct member *member;   /* idle: its tenant's own, else a fresh one; or NULL */
@@ -509,7 +511,7 @@ static struct choice pool_choose(const struct pool *pool, const struct waiter *w
 
   LIST_FOREACH(member, &pool->members, entry) {
     enum executor_state state = executor_state(member->executor);
-    bool own = member->bound && !waiter->job->own_process && strcmp(member->tenant, waiter->job->tenant) == 0;
+    bool own = member_is_for(member, waiter->job);
 
     choice.bound += member->bound && member_serves(member);
     choice.soon |= own && !waited && state == EXECUTOR_BUSY && member->pace_ms <= PACE_SMALL_MS;
@@ -563,27 +565,28 @@ static unsigned member_ahead_max(const struct member *member) {
  */
 static bool pool_leaves_idle(const struct pool *pool, const struct waiter *waiter) {
   const struct member *member;
-  unsigned enough = pool->processors;
+  unsigned enough = pool->options.processors;
 
-  if (waiter->job->own_process || waiter->returns > 0) return false;
+  if (enough == 0 || waiter->returns > 0) return false;
   LIST_FOREACH(member, &pool->members, entry)
-  if (enough > 0 && member->pace_ms <= PACE_SMALL_MS && executor_keeps_up(member->executor) &&
-      member_ahead_max(member) > 0 && strcmp(member->tenant, waiter->job->tenant) == 0 &&
+  if (enough > 0 && member->pace_ms <= PACE_SMALL_MS && member_is_for(member, waiter->job) &&
+      member_ahead_max(member) > 0 &&
       (executor_has_room(member->executor, waiter->job) ||
-       executor_ahead(member->executor) == EXECUTOR_AHEAD_MAX))
+       (executor_ahead(member->executor) == EXECUTOR_AHEAD_MAX && executor_keeps_up(member->executor))))
     enough--;
   return enough == 0;
 }
 
 static void pool_recheck_later(struct pool *pool) {
   if (!event_pending(pool->recheck, EV_TIMEOUT, NULL))
-    event_add(pool->recheck, &(struct timeval){.tv_usec = RECHECK_MS * 1000});
+    event_add(pool->recheck, &(struct timeval){.tv_usec = EXECUTOR_PATIENCE_MS * 1000});
 }
 
 static void pool_give_idle(struct pool *pool) {
   unsigned passed = 0; /* jobs that nothing idle can serve */
   struct waiter *waiter, *next;
   struct choice choice;
+  bool too_many; /* to be bound: somebody else's has to go for it */
 
   for (waiter = TAILQ_FIRST(&pool->waiting); waiter != NULL; waiter = next) {
     if (pool->by_state[EXECUTOR_READY] == 0 || pool->running >= pool->options.executors) return;
@@ -593,13 +596,13 @@ static void pool_give_idle(struct pool *pool) {
       return; /* whoever is behind it waits no longer than small jobs take */
     }
     choice = pool_choose(pool, waiter);
-    if (choice.soon && choice.stranger != NULL &&
-        (choice.member == NULL || (!choice.member->bound && choice.bound >= pool->options.executors))) {
+    too_many = choice.member != NULL && !choice.member->bound && choice.bound >= pool->options.executors;
+    if (choice.soon && choice.stranger != NULL && (choice.member == NULL || too_many)) {
       pool_recheck_later(pool);
       continue; /* a start costs as much as thousands of small jobs: nobody's executor has to go for this one */
     }
     if (choice.member != NULL) {
-      if (!choice.member->bound && choice.bound >= pool->options.executors) {
+      if (too_many) {
         assert(choice.stranger != NULL); /* fewer jobs run than are bound, and none idle is this tenant's */
         executor_retire(choice.stranger->executor);
       }
@@ -618,13 +621,11 @@ static void pool_give_idle(struct pool *pool) {
 static struct member *pool_choose_busy(const struct pool *pool, const struct waiter *waiter) {
   struct member *member, *best = NULL;
 
-  if (waiter->job->own_process || waiter->returns > 0) return NULL;
+  if (waiter->returns > 0) return NULL;
   LIST_FOREACH(member, &pool->members, entry) {
     unsigned ahead = executor_ahead(member->executor), max;
 
-    if (executor_state(member->executor) != EXECUTOR_BUSY || !member->bound ||
-        strcmp(member->tenant, waiter->job->tenant) != 0)
-      continue;
+    if (executor_state(member->executor) != EXECUTOR_BUSY || !member_is_for(member, waiter->job)) continue;
     max = member_ahead_max(member);
     if (ahead <= max / 2) member->behind = true;
     if (ahead >= max) member->behind = false;
@@ -766,13 +767,6 @@ static int pool_make_events(struct pool *pool) {
              : -ENOMEM;
 }
 
-/* Those that this process may use. Where there are more than a cpu_set_t holds: more than a pool has executors. */
-static unsigned count_processors(void) {
-  cpu_set_t set;
-
-  return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : POOL_MAX;
-}
-
 int pool_new(struct event_base *base, const struct pool_options *options,
              const struct pool_callbacks *callbacks, struct pool **out, char *error, size_t error_size) {
   struct pool *pool;
@@ -790,7 +784,6 @@ int pool_new(struct event_base *base, const struct pool_options *options,
   pool->options = *options;
   pool->options.executor_path = pool->options.worker = NULL;
   pool->callbacks = *callbacks;
-  pool->processors = options->processors > 0 ? options->processors : count_processors();
   snprintf(pool->worker, sizeof(pool->worker), "%s", options->worker != NULL ? options->worker : "");
   pool->executor_options = (struct executor_options){
       .unlocked = options->unlocked,

@@ -6,9 +6,8 @@
  * else to one that has served nobody; a job with a process of its own only to the latter, and that executor
  * is given no other. A job given while none is free waits in the pool (first come, first served), or, while jobs are
  * small, in the socket of an executor of its tenant, even if another one is idle, from where it comes back if that one
- * gets busy. Each job
- * gets exactly one outcome, whatever its executor does: pool_done_fn is called once per pool_submit() that
- * returned 0.
+ * gets busy. Each job gets exactly one outcome, whatever its executor does: pool_done_fn is called once per
+ * pool_submit() that returned 0.
  */
 #ifndef ISOQ_WORKER_POOL_H
 #define ISOQ_WORKER_POOL_H
@@ -27,13 +26,13 @@ struct executor_inspect;
 struct pool;
 
 struct pool_options {
-  unsigned executors;        /* slots: as many jobs run at once; 1..256 */
-  unsigned spare_executors;  /* more processes than slots, which have served nobody; 0..256 */
-  unsigned processors;       /* executors that small jobs of a tenant keep busy, at most; 0: as many as this
-                                     process may run on */
-  const char *executor_path; /* NULL: beside this program, else ../libexec/isoq */
-  uint32_t grace_ms;         /* after a job's deadline, before SIGKILL; 250 */
-  uint32_t start_timeout_ms; /* SPAWNING to READY; 10 000 */
+  unsigned executors;             /* slots: as many jobs run at once; 1..256 */
+  unsigned spare_executors;       /* more processes than slots, which have served nobody; 0..256 */
+  unsigned processors;            /* executors that small jobs of a tenant keep busy, at most; 0: any
+                                     number */
+  const char *executor_path;      /* NULL: beside this program, else ../libexec/isoq */
+  uint32_t grace_ms;              /* after a job's deadline, before SIGKILL; 250 */
+  uint32_t start_timeout_ms;      /* SPAWNING to READY; 10 000 */
   uint32_t max_jobs_per_executor; /* then it is replaced, as soon as a fresh one is ready; 1 000 */
   uint32_t memory_slack_mb;       /* resident size above a job's memory_mb that is one too many; 64, plus the
                                      executor's own at READY */

@@ -73,12 +73,13 @@ void settings_job_limits(const struct config *config, struct job_limits *out) {
   };
 }
 
-/* Those which this process may use, not those of the machine: a container has its share. */
-static unsigned cpu_count(void) {
+/* Those which this process may use, not those of the machine: a container has its share. `unknown` where that cannot be
+ * told, as where there are more than a cpu_set_t holds. */
+static unsigned cpu_count(unsigned unknown) {
   cpu_set_t set;
   int count;
 
-  if (sched_getaffinity(0, sizeof(set), &set) < 0) return 1;
+  if (sched_getaffinity(0, sizeof(set), &set) < 0) return unknown;
   count = CPU_COUNT(&set);
   return count < 1 ? 1 : count > EXECUTORS_MAX ? EXECUTORS_MAX : (unsigned)count;
 }
@@ -99,7 +100,8 @@ void settings_bindings(const struct config *config, struct bindings_options *out
 
 void settings_pool(const struct config *config, struct pool_options *out) {
   *out = (struct pool_options){
-      .executors = config->executors > 0 ? (unsigned)config->executors : cpu_count(),
+      .executors = config->executors > 0 ? (unsigned)config->executors : cpu_count(1),
+      .processors = cpu_count(EXECUTORS_MAX),
       .spare_executors = (unsigned)config->spare_executors,
       .executor_path = config->executor_path,
       .grace_ms = (uint32_t)config->kill_grace_ms,

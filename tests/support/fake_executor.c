@@ -168,6 +168,13 @@ static void do_exit(const struct order *o) {
   _exit(atoi(o->argument));
 }
 
+static const char *own_pid(void) {
+  static char text[32];
+
+  snprintf(text, sizeof(text), "%d", (int)getpid());
+  return text;
+}
+
 /* As the RESULT of a job that took so long. */
 static void send_timed(uint32_t job, const char *text, double took_ms) {
   struct wire_buffer buffer = {0};
@@ -182,10 +189,7 @@ static void do_quick(const struct order *o) {
 }
 
 static void do_quick_pid(const struct order *o) {
-  char text[32];
-
-  snprintf(text, sizeof(text), "%d", (int)getpid());
-  send_timed(o->job, text, 0.01);
+  send_timed(o->job, own_pid(), 0.01);
 }
 
 static void do_slow(const struct order *o) {
@@ -231,10 +235,7 @@ static void do_result_return(const struct order *o) {
 }
 
 static void do_pid(const struct order *o) {
-  char text[32];
-
-  snprintf(text, sizeof(text), "%d", (int)getpid());
-  send_result(o->job, ISOQ_STATUS_OK, text);
+  send_result(o->job, ISOQ_STATUS_OK, own_pid());
 }
 
 static void do_input(const struct order *o) {
