@@ -55,10 +55,12 @@ export class Run {
     return within(this.closed, 'the end of isoq run');
   }
 
-  // Both processes of a run: isoq and its executor.
-  processes() {
-    const children = readFileSync(`/proc/${this.child.pid}/task/${this.child.pid}/children`, 'utf8');
-    return [this.child.pid, ...children.trim().split(' ').filter(Boolean).map(Number)];
+  // Processor time of isoq's executor, in hundredths of a second; 0 where there is none yet.
+  executorTicks() {
+    const executor = readFileSync(`/proc/${this.child.pid}/task/${this.child.pid}/children`, 'utf8').trim().split(' ')[0];
+    if (executor === '') return 0;
+    const fields = readFileSync(`/proc/${executor}/stat`, 'utf8').split(') ')[1].split(' ');
+    return Number(fields[11]) + Number(fields[12]);
   }
 
   // The addresses on which isoq listens, by TCP. (The executor has no descriptor but its socket to isoq.)
