@@ -402,6 +402,7 @@ struct Prepared {
   v8::Global<v8::Context> context;
   std::vector<std::string> functions;
   IsolateRandom random;
+  bool holding = false;          // a script that is compiled already
   bool used = false;             // since the checkpoint
   bool may_rewind = false;       // as engine_rewind_refusal() has found
   const char *refusal = nullptr; // why the process cannot be rewound after what ran since the checkpoint
@@ -486,6 +487,25 @@ bool MakePrepared(const engine_rewind_options &options) {
   made->isolate->SetData(0, nullptr);
   prepared = made.release();
   return ok;
+}
+
+// In the prepared isolate, of which nothing has been used.
+bool CompilePrepared(const engine_job &job) {
+  static const engine_host host = {};
+  static const runtime_config config = {};
+  static execution_result nowhere;
+  v8::Isolate *isolate = prepared->isolate;
+  v8::Isolate::Scope entered(isolate);
+  v8::HandleScope scope(isolate);
+  Runtime runtime{isolate, config, host, &prepared->budget, platform.get(), &nowhere};
+  runtime.context.Reset(isolate, prepared->context);
+  v8::Context::Scope inside(runtime.Context());
+  v8::TryCatch catcher(isolate);
+  v8::Local<v8::String> code;
+  // Less than a job has: what compiles here compiles in each of them.
+  isolate->SetStackLimit(reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) - kStackBytes / 2);
+  prepared->holding = true;
+  return ReadCode(&runtime, job).ToLocal(&code) && CompileAhead(&runtime, code);
 }
 
 MemoryChanges ChangesNow() {
@@ -660,6 +680,34 @@ int engine_rewind(volatile void *keep, size_t keep_len) {
   bool asked = prepared != nullptr && prepared->may_rewind;
   if (!asked && engine_rewind_refusal() != nullptr) return -EPERM;
   return Rewind(keep, keep_len);
+}
+
+int engine_hold(const struct engine_job *job, volatile void *keep, size_t keep_len) {
+  if (prepared == nullptr || prepared->used || prepared->holding) return -ENOTSUP;
+  // The second time without what large jobs have left: warm pages, all of which would be looked at.
+  for (bool cooled : {false, true}) {
+    // What was written since the last rewind would be held, too; what the compiler has left after a refusal goes.
+    if (engine_rewind(keep, keep_len) < 0) return -ENOTRECOVERABLE;
+    int error = cooled ? CheckpointCool() : 0;
+    if (error == 0) error = CompilePrepared(*job) ? CheckpointAdvance(ChangesNow()) : -ENOTSUP;
+    if (error == 0 || error == -ENOTRECOVERABLE) return error;
+    if (error != -E2BIG) break;
+  }
+  return engine_rewind(keep, keep_len) < 0 ? -ENOTRECOVERABLE : -ENOTSUP;
+}
+
+bool engine_is_holding(void) {
+  return prepared != nullptr && prepared->holding;
+}
+
+int engine_release(volatile void *keep, size_t keep_len) {
+  if (!engine_is_holding()) return 0;
+  int error = CheckpointWithdraw();
+  return error == 0 ? engine_rewind(keep, keep_len) : error;
+}
+
+bool engine_used_prepared(void) {
+  return prepared != nullptr && prepared->used;
 }
 
 bool engine_is_rewinding(void) {

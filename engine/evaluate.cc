@@ -80,16 +80,20 @@ v8::ScriptCompiler::CompileOptions HowToCompile(v8::Local<v8::String> code) {
                                            : v8::ScriptCompiler::kNoCompileOptions;
 }
 
+v8::MaybeLocal<v8::Script> CompileClassic(Runtime *runtime, v8::Local<v8::String> code, int line_offset) {
+  v8::ScriptOrigin origin = MakeOrigin(runtime->isolate, kScriptName, line_offset);
+  v8::ScriptCompiler::Source source(code, origin);
+  return v8::ScriptCompiler::Compile(runtime->Context(), &source, HowToCompile(code));
+}
+
 // Compiles and runs a classic script. With `call`, its completion value is a function, whose result counts.
 Outcome RunClassic(Runtime *runtime, Evaluation *evaluation, v8::Local<v8::String> code, int line_offset,
                    bool call) {
   v8::Local<v8::Context> context = runtime->Context();
   v8::TryCatch catcher(runtime->isolate);
-  v8::ScriptOrigin origin = MakeOrigin(runtime->isolate, kScriptName, line_offset);
-  v8::ScriptCompiler::Source source(code, origin);
   v8::Local<v8::Script> script;
   v8::Local<v8::Value> value;
-  if (!v8::ScriptCompiler::Compile(context, &source, HowToCompile(code)).ToLocal(&script))
+  if (!CompileClassic(runtime, code, line_offset).ToLocal(&script))
     return Catch(runtime, evaluation, catcher, false);
   if (runtime->inspector != nullptr && !call) runtime->inspector->BreakAtStart();
   if (!script->Run(context).ToLocal(&value)) return Catch(runtime, evaluation, catcher, true);
@@ -318,6 +322,11 @@ std::unique_ptr<Evaluation> EvaluateRepl(Runtime *runtime, v8::Local<v8::String>
 }
 
 } // namespace
+
+bool CompileAhead(Runtime *runtime, v8::Local<v8::String> code) {
+  v8::TryCatch catcher(runtime->isolate);
+  return !ContainsAwait(runtime->isolate, code) && !CompileClassic(runtime, code, 0).IsEmpty();
+}
 
 std::unique_ptr<Evaluation> Evaluate(Runtime *runtime, v8::Local<v8::String> code) {
   if (ContainsAwait(runtime->isolate, code)) return EvaluateRepl(runtime, code);

@@ -17,7 +17,8 @@
  * With --rewind, jobs run in an isolate that is made before the lock-down, and after each RESULT all memory is put back
  * as it was then (engine_checkpoint()). So nothing here may be remembered from one job to the next but on the stack:
  * what the lock-down leaves in memory is forgotten as well. Where a job cannot be undone, its RESULT asks for another
- * process, and this one takes no more jobs.
+ * process, and this one takes no more jobs. A script that comes several times in a row is compiled in the state to which
+ * rewinds go back, until another one comes (choose_script()).
  *
  * JOBs may come ahead of their turn, and wait in the socket. Some are given back: those which the broker asks for
  * (on_take_back), and one that is found while a script waits. Their numbers are noted, the broker is told, and when such
@@ -73,6 +74,11 @@
 #define LAST_WORDS_BYTES (4u << 10)
 #define REWIND_MB_MAX (1u << 20)
 #define UNREAD_BYTES (16u << 10)
+#define SMALL_JOB_BYTES (64u << 10)
+#define HOLD_AFTER 4 /* jobs with one script in a row, at least: to hold it costs what it saves for as many */
+#define HOLD_AFTER_MAX 4096
+#define HOLD_WORTH 2   /* times as many jobs in all, or it was not worth it */
+#define HOLD_CPU_MS 50 /* of each of these jobs, at most; to compile its script is a part of that */
 
 /* What V8 wrote to stderr in this job, for on_fatal(). */
 static struct {
@@ -506,7 +512,7 @@ static void host_dying(void *ctx, enum isoq_status status, const char *why) {
 
 /*
  * SIGUSR1 by sigqueue() names the job in its value; it cannot hit another one, however late or early it
- * arrives. By plain kill(), it is for the job that was received and not answered.
+ * arrives. By plain kill(), it is for the job that runs.
  */
 static void on_cancel(int signal, siginfo_t *info, void *context) {
   sig_atomic_t job = info->si_code == SI_QUEUE ? info->si_value.sival_int : console.job;
@@ -561,7 +567,8 @@ static void on_fatal(int signal) {
   size_t len = 0;
   const char *words = console.job != 0 ? find_last_words(&len) : NULL;
 
-  if (engine_is_rewinding()) _exit(EXECUTOR_EXIT_REWIND); /* its job has its result; no other has begun */
+  if (engine_is_rewinding()) /* the last job has its result; of no other has anything run */
+    _exit(EXECUTOR_EXIT_REWIND);
   if (words == NULL) {
     console_flush_from_handler();
   } else if (strstr(words, "invalid size error") != NULL) { /* a string or an array of more than 512 MB */
@@ -685,8 +692,8 @@ static size_t chosen_functions(uint32_t set, const char **out) {
   return count;
 }
 
-/* False: this process must not run another job. */
-static bool run_job(const struct wire_job *message, bool rewinding) {
+/* False: this process must not run another job. `*cheap`: to hold its script would take no longer than it did. */
+static bool run_job(const struct wire_job *message, bool rewinding, bool *cheap) {
   static const struct engine_host host = {
       .console = host_console,
       .trace = host_trace,
@@ -743,6 +750,7 @@ static bool run_job(const struct wire_job *message, bool rewinding) {
   if (out.difference != NULL) host_trace(NULL, (struct engine_text){out.difference, strlen(out.difference)});
   result.retire = rewinding && engine_rewind_refusal() != NULL;
   send_result(&result);
+  *cheap = engine_used_prepared() && result.cpu_time_ms <= HOLD_CPU_MS;
   execution_result_free(&out);
   return !result.retire && isoq_status_is_clean(result.status);
 }
@@ -752,14 +760,65 @@ static void rewind_process(void) {
   if (engine_rewind(&kept, sizeof(kept)) < 0) _exit(EXECUTOR_EXIT_REWIND);
 }
 
-/* One frame of the broker after the other. Returns the exit code. */
+/* ---- scripts that come again ---- */
+
+/* The script of the last jobs. On the stack: it outlasts rewinds. */
+struct streak {
+  size_t len;
+  bool is_json, held, refused;
+  unsigned jobs;       /* how many of them had it; if it is not held, those which were cheap */
+  unsigned hold_after; /* as many */
+  char text[SMALL_JOB_BYTES];
+};
+
+/* Nothing is left of its text, and nothing held. Where it was in vain, or nearly, more are waited for the next time. */
+static void end_streak(struct streak *streak) {
+  bool worth = streak->held && streak->jobs / HOLD_WORTH >= streak->hold_after;
+
+  if (worth)
+    streak->hold_after = HOLD_AFTER;
+  else if ((streak->held || streak->refused) && streak->hold_after < HOLD_AFTER_MAX)
+    streak->hold_after *= 2;
+  if (engine_release(&kept, sizeof(kept)) < 0) _exit(EXECUTOR_EXIT_REWIND);
+  explicit_bzero(streak->text, streak->len);
+  streak->len = streak->jobs = 0;
+  streak->held = streak->refused = false;
+}
+
+/* Before a job; with nothing allocated since the last rewind. */
+static void choose_script(struct streak *streak, const struct wire_job *job) {
+  const struct engine_job wanted = {.code = {job->code.data, job->code.len},
+                                    .code_is_json = job->code_is_json};
+  int r;
+
+  if (streak->len != wanted.code.len || streak->is_json != wanted.code_is_json ||
+      memcmp(streak->text, wanted.code.data, wanted.code.len) != 0) {
+    end_streak(streak);
+    streak->len = wanted.code.len;
+    streak->is_json = wanted.code_is_json;
+    memcpy(streak->text, wanted.code.data, wanted.code.len);
+  } else if (!streak->held && streak->jobs == streak->hold_after) {
+    r = engine_hold(&wanted, &kept, sizeof(kept));
+    if (r < 0 && r != -ENOTSUP)
+      _exit(EXECUTOR_EXIT_REWIND); /* nothing of the job has run: another one does it */
+    streak->held = r == 0;
+    streak->refused = r < 0;
+  }
+}
+
+/*
+ * One frame of the broker after the other. Returns the exit code. A small job is not in memory that is rewound, so that
+ * its script can be chosen with the job at hand.
+ */
 static int serve(bool rewinding) {
-  uint8_t head[WIRE_HEADER_SIZE];
+  struct streak streak = {.hold_after = HOLD_AFTER};
+  uint8_t head[WIRE_HEADER_SIZE], small[SMALL_JOB_BYTES];
   struct wire_header header;
   struct wire_job job;
   sig_atomic_t number;
-  uint8_t *payload = NULL;
+  uint8_t *payload = small;
   bool fit = true;
+  bool cheap;
   int r;
 
   for (;;) {
@@ -778,20 +837,29 @@ static int serve(bool rewinding) {
       if (!broker_skip(header.length)) return EXECUTOR_EXIT_BROKER_GONE;
       continue;
     }
-    console.job = number;
 
-    payload = malloc(header.length > 0 ? header.length : 1);
-    if (payload == NULL) host_dying(NULL, ISOQ_STATUS_OOM, "the system has none for the job");
+    if (header.length > sizeof(small)) {
+      end_streak(&streak);
+      console.job = number;
+      payload = malloc(header.length);
+      if (payload == NULL) host_dying(NULL, ISOQ_STATUS_OOM, "the system has none for the job");
+    }
     r = header.length > 0 ? broker_read(payload, header.length) : 1;
     if (r == 1 && wire_job_decode(payload, header.length, &job) < 0) r = -EBADMSG;
     if (r != 1) break;
-    fit = run_job(&job, rewinding);
+    if (rewinding && payload == small) choose_script(&streak, &job);
+    console.job = number; /* not before: it would be held, or put back */
+    fit = run_job(&job, rewinding, &cheap);
     console.job = 0;
-    free(payload);
-    payload = NULL;
+    streak.jobs = cheap || streak.held ? streak.jobs + 1 : 0;
+    if (payload == small)
+      explicit_bzero(small, header.length); /* the next job finds nothing of it */
+    else
+      free(payload);
+    payload = small;
     if (rewinding && fit) rewind_process();
   }
-  free(payload);
+  if (payload != small) free(payload);
   return r == -EBADMSG ? EXECUTOR_EXIT_PROTOCOL : EXECUTOR_EXIT_BROKER_GONE;
 }
 

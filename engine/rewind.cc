@@ -114,7 +114,8 @@ struct PageCounts {
 struct Warm {
   static constexpr size_t kMax = 500;
   size_t count;
-  bool all; // every cold page is writable
+  size_t advanced; // pages in Advance that count; 0: there is no advance
+  bool all;        // every cold page is writable
   bool restoring;
   struct Range {
     uintptr_t start, end;
@@ -123,6 +124,19 @@ struct Warm {
 };
 constexpr size_t kWarmBytes = 3 * kPage;
 static_assert(sizeof(Warm) <= kWarmBytes);
+
+// Copies that count instead of the table's. Between those and Warm, and writable only while they are made.
+struct Advance {
+  static constexpr size_t kSlots = 4 * kMaxAdvance;
+  struct Entry {
+    uintptr_t page; // 0: none
+    const uint8_t *saved;
+  };
+  Entry entries[kMaxAdvance];
+  Entry slots[kSlots]; // the same: each in the first free one from SlotOf() on
+  alignas(kPage) uint8_t copies[kMaxAdvance][kPage];
+};
+static_assert(sizeof(Advance) % kPage == 0);
 constexpr size_t kGapWindowPages = 16, kMaxGapWindowPages = 4096; // of a gap, that become writable at once
 constexpr size_t kMaxClearedPages = 256;                          // of gaps: they stay resident
 constexpr size_t kThreadBytes = 2 * kPage;                        // of the thread's own structure, at most
@@ -157,6 +171,9 @@ bool catching;
 
 Warm *GetWarm() {
   return reinterpret_cast<Warm *>(area + kAreaBytes - kPage - kWarmBytes);
+}
+Advance *GetAdvance() {
+  return reinterpret_cast<Advance *>(area + kAreaBytes - kPage - kWarmBytes - sizeof(Advance));
 }
 Table *GetTable() {
   return reinterpret_cast<Table *>(area);
@@ -514,7 +531,7 @@ void FindZero(Table *table) {
 }
 
 int SavePages(Table *table) {
-  uint8_t *to = area + PagesOffset(), *end = area + kAreaBytes - kPage - kWarmBytes;
+  uint8_t *to = area + PagesOffset(), *end = reinterpret_cast<uint8_t *>(GetAdvance());
   taken = true; // these are saved, too
   counts_checked = false;
   FindZero(table);
@@ -593,14 +610,38 @@ bool VisitMappings(const Table *table, const MemoryRange &range, Visit visit) {
   return true;
 }
 
+size_t SlotOf(uintptr_t page) {
+  return page / kPage % Advance::kSlots;
+}
+
+// The copy that counts: `saved`, or that of an advance.
+const uint8_t *SavedNow(uintptr_t page, const uint8_t *saved) {
+  if (GetWarm()->advanced == 0) return saved;
+  const Advance::Entry *slots = GetAdvance()->slots;
+  for (size_t slot = SlotOf(page); slots[slot].page != 0; slot = (slot + 1) % Advance::kSlots)
+    if (slots[slot].page == page) return slots[slot].saved;
+  return saved;
+}
+
+// Part of a gap.
+bool DropRange(uintptr_t start, uintptr_t end) {
+  if (madvise(reinterpret_cast<void *>(start), end - start, MADV_DONTNEED) < 0) return false;
+  for (size_t i = 0; i < GetWarm()->advanced; i++) {
+    const Advance::Entry &entry = GetAdvance()->entries[i];
+    if (entry.page >= start && entry.page < end)
+      memcpy(reinterpret_cast<void *>(entry.page), entry.saved, kPage);
+  }
+  return true;
+}
+
 // Its content is again as it was; it is writable.
 bool RestoreRange(const Run &run, uintptr_t start, uintptr_t end) {
-  if (run.saved == nullptr) return madvise(reinterpret_cast<void *>(start), end - start, MADV_DONTNEED) == 0;
+  if (run.saved == nullptr) return DropRange(start, end);
   RestorePage restore = GetTable()->restore_page;
   const uint8_t *saved = run.zero ? zeros : run.saved + (start - run.start);
   for (uintptr_t page = start; page < end; page += kPage, saved += run.zero ? 0 : kPage) {
     char *live = reinterpret_cast<char *>(page);
-    if (restore(live, saved) && run.executable) __builtin___clear_cache(live, live + kPage);
+    if (restore(live, SavedNow(page, saved)) && run.executable) __builtin___clear_cache(live, live + kPage);
   }
   return true;
 }
@@ -613,7 +654,7 @@ bool ClearRange(const Warm::Range &range, size_t *pages) {
     return false;
   *pages += count;
   for (uintptr_t page = range.start; page < range.end; page += kPage)
-    GetTable()->restore_page(reinterpret_cast<void *>(page), zeros);
+    GetTable()->restore_page(reinterpret_cast<void *>(page), SavedNow(page, zeros));
   return true;
 }
 
@@ -756,6 +797,64 @@ size_t MappedPages(const Table *table, const MemoryChanges &changes, uintptr_t h
   return pages;
 }
 
+// ---- advancing
+
+bool AdvancePage(size_t *count, uintptr_t page) {
+  Advance *advance = GetAdvance();
+  if (*count == kMaxAdvance) return false;
+  uint8_t *copy = advance->copies[*count];
+  memcpy(copy, reinterpret_cast<void *>(page), kPage);
+  size_t slot = SlotOf(page);
+  while (advance->slots[slot].page != 0)
+    slot = (slot + 1) % Advance::kSlots;
+  advance->slots[slot] = advance->entries[(*count)++] = {page, copy};
+  return true;
+}
+
+// Adds the pages that are not as in the checkpoint. False: there are too many, or that cannot be told.
+bool AdvanceRange(const Run &run, uintptr_t start, uintptr_t end, size_t *count) {
+  bool gap = run.saved == nullptr;
+  if (gap && (!run.anonymous || run.executable || (end - start) / kPage > kMaxAdvance)) return false;
+  for (uintptr_t page = start; page < end; page += kPage) {
+    const uint8_t *saved = gap || run.zero ? zeros : run.saved + (page - run.start);
+    if (memcmp(reinterpret_cast<void *>(page), saved, kPage) != 0 && !AdvancePage(count, page)) return false;
+  }
+  return true;
+}
+
+bool AdvanceAll(const Table *table, size_t *count) {
+  const Warm *warm = GetWarm();
+  auto advance_hot = [&](const Run *runs, size_t run_count) {
+    return std::all_of(runs, runs + run_count, [&](const Run &run) {
+      return run.sealed || run.cold || AdvanceRange(run, run.start, run.end, count);
+    });
+  };
+  memset(GetAdvance()->slots, 0, sizeof(GetAdvance()->slots));
+  *count = 0;
+  return advance_hot(table->runs, table->run_count) && advance_hot(table->gaps, table->gap_count) &&
+         std::all_of(warm->ranges, warm->ranges + warm->count, [&](const Warm::Range &range) {
+           return AdvanceRange(*range.run, range.start, range.end, count);
+         });
+}
+
+// Nothing is left of the copies. (To give the pages back and to fault them in again costs more.)
+bool DropAdvance(size_t count) {
+  Advance *advance = GetAdvance();
+  GetWarm()->advanced = 0;
+  if (mprotect(advance, sizeof(*advance), PROT_READ | PROT_WRITE) < 0) return false;
+  explicit_bzero(advance->copies, count * kPage);
+  return mprotect(advance, sizeof(*advance), PROT_READ) == 0;
+}
+
+// A handler would write to what is put back, looked at, or made read-only.
+bool BlockSignals(sigset_t *before) {
+  sigset_t all;
+  sigfillset(&all);
+  sigdelset(&all, SIGSEGV); // libc's own variables may be cold
+  sigdelset(&all, SIGBUS);
+  return sigprocmask(SIG_BLOCK, &all, before) == 0;
+}
+
 } // namespace
 
 int RewindPrepareMalloc() {
@@ -834,13 +933,10 @@ const char *CheckpointRefusal(const MemoryChanges &changes) {
 }
 
 int CheckpointRestore(const MemoryChanges &changes, volatile void *keep, size_t keep_len) {
-  sigset_t all, before;
+  sigset_t before;
   uint8_t kept[kMaxKeep];
   if (!taken || keep_len > sizeof(kept)) return -EINVAL;
-  sigfillset(&all);
-  sigdelset(&all, SIGSEGV); // libc's own variables may be cold
-  sigdelset(&all, SIGBUS);
-  if (sigprocmask(SIG_BLOCK, &all, &before) < 0) return -errno;
+  if (!BlockSignals(&before)) return -errno;
   const Table *table = GetTable();
   if (keep_len > 0) memcpy(kept, const_cast<void *>(keep), keep_len);
   GetWarm()->restoring = true;
@@ -851,6 +947,48 @@ int CheckpointRestore(const MemoryChanges &changes, volatile void *keep, size_t 
   if (!checked && !IsAsBefore(table) && !(CloseInaccessible(table) && IsAsBefore(table)))
     return -ENOTRECOVERABLE;
   if (keep_len > 0) memcpy(const_cast<void *>(keep), kept, keep_len);
+  GetWarm()->restoring = false;
+  return sigprocmask(SIG_SETMASK, &before, nullptr) < 0 ? -errno : 0;
+}
+
+int CheckpointCool() {
+  Warm *warm = GetWarm();
+  sigset_t before;
+  if (!taken || warm->all || warm->advanced > 0) return -EBUSY;
+  if (!BlockSignals(&before)) return -ENOTRECOVERABLE;
+  for (size_t i = 0; i < warm->count; i++)
+    if (!Protect(*warm->ranges[i].run, warm->ranges[i].start, warm->ranges[i].end, PROT_READ))
+      return -ENOTRECOVERABLE;
+  warm->count = 0;
+  return sigprocmask(SIG_SETMASK, &before, nullptr) < 0 ? -ENOTRECOVERABLE : 0;
+}
+
+int CheckpointAdvance(const MemoryChanges &changes) {
+  sigset_t before;
+  size_t count;
+  if (!taken || GetWarm()->advanced > 0 || CheckpointRefusal(changes) != nullptr || !counts_checked)
+    return -EBUSY;
+  counts_checked = false; // as it is in the checkpoint
+  if (!BlockSignals(&before) || mprotect(GetAdvance(), sizeof(Advance), PROT_READ | PROT_WRITE) < 0)
+    return -ENOTRECOVERABLE;
+  GetWarm()->restoring = true;
+  bool fits = AdvanceAll(GetTable(), &count);
+  if (mprotect(GetAdvance(), sizeof(Advance), PROT_READ) < 0) return -ENOTRECOVERABLE;
+  if (fits) GetWarm()->advanced = count;
+  if ((!fits && !DropAdvance(count)) || !IsAsBefore(GetTable())) return -ENOTRECOVERABLE;
+  GetWarm()->restoring = false;
+  if (sigprocmask(SIG_SETMASK, &before, nullptr) < 0) return -ENOTRECOVERABLE;
+  return fits ? 0 : -E2BIG;
+}
+
+int CheckpointWithdraw() {
+  sigset_t before;
+  if (!taken) return 0;
+  if (!BlockSignals(&before)) return -errno;
+  GetWarm()->restoring = true;
+  for (size_t i = 0; i < GetWarm()->advanced; i++)
+    Touch(GetAdvance()->entries[i].page); // what is cold is not compared
+  if (!DropAdvance(GetWarm()->advanced)) return -errno;
   GetWarm()->restoring = false;
   return sigprocmask(SIG_SETMASK, &before, nullptr) < 0 ? -errno : 0;
 }

@@ -11,9 +11,9 @@
 //
 // Not in it: the stack and the registers, which hold the caller of CheckpointRestore() and nothing that counts once
 // the job has returned (as with a new isolate, what is below the stack pointer is not wiped, and so it is with the signal
-// stack, but for its first pages); this module's own area
-// with the table and the copies, which is read-only from the checkpoint on; what a file's mapping holds without being
-// writable; kernel state: timers and signal actions stay as they are, and descriptors do, of which the sandbox lets
+// stack, but for its first pages); this module's own area with the table and the copies, which is read-only from the
+// checkpoint on, but for the copies of a second state while they are made and wiped; what a file's mapping holds without
+// being writable; kernel state: timers and signal actions stay as they are, and descriptors do, of which the sandbox lets
 // nobody make one (tests/sandbox/deny_files.c, which runs with rewinding, too): so nothing here looks at them.
 //
 // Invariants, on which the caller relies or for which the caller answers:
@@ -91,7 +91,21 @@ const char *CheckpointRefusal(const MemoryChanges &changes);
 inline constexpr size_t kMaxKeep = 64;
 int CheckpointRestore(const MemoryChanges &changes, volatile void *keep, size_t keep_len);
 
-// Async-signal-safe. True in the middle of CheckpointRestore(): for the handler of a fault, since no step of that may.
+// A second state, on top of the checkpoint: that of now. The pages that are not as in the checkpoint are kept as well,
+// kMaxAdvance of them at most, and rewinds go back to that, until it is withdrawn. The same invariants hold for both.
+// 0; -EBUSY: not after what the process has done (of mappings, permissions and the heap's end, nothing may have changed);
+// -E2BIG: more pages, or more of what was not in use is warm. Nothing has happened then. Otherwise the process must end.
+inline constexpr size_t kMaxAdvance = 1024;
+int CheckpointAdvance(const MemoryChanges &changes);
+// Right after a rewind: makes cold what jobs have made warm, so that an advance looks at what is written from then on. It
+// and the faults that follow cost as much as some thirty advances. As above.
+int CheckpointCool();
+// The next rewind goes back to the checkpoint itself, and nothing is left of the copies. 0, or a negative errno: the
+// process must end.
+int CheckpointWithdraw();
+
+// Async-signal-safe. True in the middle of CheckpointRestore(), CheckpointAdvance() and CheckpointWithdraw(): for the
+// handler of a fault, since no step of these may.
 bool CheckpointRestoring();
 
 // Between a checkpoint and its restoring: notes which gaps are resident now. The next CheckpointTake() makes the same

@@ -162,6 +162,9 @@ public:
 // Runs the script up to its first wait. Null only when memory is short or the script was terminated.
 std::unique_ptr<Evaluation> Evaluate(Runtime *runtime, v8::Local<v8::String> code);
 
+// Compiles it in a context in which nothing has run, so that Evaluate() finds it in V8's own cache. False: it would not.
+bool CompileAhead(Runtime *runtime, v8::Local<v8::String> code);
+
 // ---- loop.cc
 
 // Runs microtasks, timers and V8's own tasks until the evaluation has settled and nothing is left to do.

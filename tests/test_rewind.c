@@ -627,6 +627,224 @@ START_TEST(what_shares_a_page_with_the_signal_stack_is_put_back) {
 }
 END_TEST
 
+/* ---- a script that is held */
+
+static int by_size(const void *a, const void *b) {
+  double one = *(const double *)a, other = *(const double *)b;
+
+  return (one > other) - (one < other);
+}
+
+static int hold(const char *code) {
+  const struct engine_job job = {.code = {code, strlen(code)}};
+
+  return engine_hold(&job, NULL, 0);
+}
+
+/* Right after a rewind, a script can be held. */
+static void take_checkpoint_and_rewind(void) {
+  take_checkpoint();
+  ck_assert_int_eq(engine_rewind(NULL, 0), 0);
+}
+
+static void release(void) {
+  ck_assert_int_eq(engine_release(NULL, 0), 0);
+}
+
+START_TEST(a_held_script_finds_what_a_new_isolate_has_and_leaves_nothing) {
+  struct outcome expected[COUNT(polluters)], unpolluted, found;
+  size_t held = 0;
+
+  start();
+  execute(probe, NULL, &unpolluted);
+  for (size_t i = 0; i < COUNT(polluters); i++)
+    execute(polluters[i].code, NULL, &expected[i]);
+  take_checkpoint_and_rewind();
+  for (size_t i = 0; i < COUNT(polluters); i++) {
+    int r = hold(polluters[i].code);
+
+    ck_assert(r == 0 || r == -ENOTSUP);
+    ck_assert_int_eq(engine_is_holding(), r == 0);
+    held += r == 0;
+    for (int run_count = 0; run_count < 3; run_count++) {
+      run(polluters[i].code, &found);
+      ck_assert_msg(!found.refused, "%s: not rewound: %s", polluters[i].what, found.why);
+      expect_same(polluters[i].what, &expected[i], &found);
+    }
+    release();
+    ck_assert(!engine_is_holding());
+    run(probe, &found);
+    expect_same(polluters[i].what, &unpolluted, &found);
+  }
+  ck_assert_uint_eq(held, COUNT(polluters) - 3); /* await, return, and what does not compile */
+  ck_assert_int_eq(hold(probe), 0);
+  for (int i = 0; i < 100; i++) {
+    run(probe, &found);
+    expect_same("held", &unpolluted, &found);
+  }
+}
+END_TEST
+
+/* Should it be run nonetheless: it finds nothing of the one that is held but time. */
+START_TEST(another_script_finds_nothing_of_the_one_that_is_held) {
+  struct outcome expected, found;
+
+  start();
+  execute(probe, NULL, &expected);
+  take_checkpoint_and_rewind();
+  ck_assert_int_eq(hold("var x = 1; let y = 2; function hack() { return `${x}` } hack()"), 0);
+  run(probe, &found);
+  expect_same("beside one that is held", &expected, &found);
+}
+END_TEST
+
+START_TEST(a_seed_gives_a_held_script_the_same_numbers) {
+  struct runtime_config config = runtime_config_default();
+  struct outcome expected[2], found;
+
+  start();
+  config.has_seed = true;
+  for (uint64_t seed = 0; seed < 2; seed++) {
+    config.seed = seed;
+    execute(draw, &config, &expected[seed]);
+  }
+  take_checkpoint_and_rewind();
+  ck_assert_int_eq(hold(draw), 0);
+  for (uint64_t i = 0; i < 6; i++) {
+    config.seed = i % 2;
+    run_with(draw, &config, &found);
+    expect_same("seeded", &expected[i % 2], &found);
+  }
+}
+END_TEST
+
+START_TEST(random_numbers_differ_between_jobs_with_a_held_script) {
+  struct outcome found, before;
+
+  start();
+  take_checkpoint_and_rewind();
+  ck_assert_int_eq(hold(draw), 0);
+  run(draw, &before);
+  for (int i = 0; i < 20; i++) {
+    run(draw, &found);
+    ck_assert_str_ne(found.result, before.result);
+    before = found;
+  }
+}
+END_TEST
+
+START_TEST(what_cannot_be_held_leaves_all_as_it_was) {
+  static const char *const texts[] = {"let x = ;", "await 1", "return 1", "1; // await"};
+  struct outcome found;
+  char *large = malloc(3 << 20);
+
+  ck_assert_int_eq(hold("1"), -ENOTSUP); /* no checkpoint */
+  ck_assert(!engine_is_holding());
+  release();
+  start();
+  take_checkpoint_and_rewind();
+  for (size_t i = 0; i < COUNT(texts); i++) {
+    ck_assert_msg(hold(texts[i]) == -ENOTSUP, "%s", texts[i]);
+    ck_assert(!engine_is_holding());
+    run("String(typeof x)", &found);
+    ck_assert_str_eq(found.result, "undefined");
+  }
+  /* Its strings take more pages than are kept. */
+  ck_assert_ptr_nonnull(large);
+  memset(large, 'x', 3 << 20);
+  memcpy(large, "'", 1);
+  memcpy(large + (3 << 20) - 2, "'", 2);
+  ck_assert_int_eq(hold(large), -ENOTSUP);
+  run("1", &found);
+  ck_assert(!found.refused);
+  ck_assert_int_eq(hold("1"), 0);
+  ck_assert_int_eq(hold("2"), -ENOTSUP); /* one at a time */
+  ck_assert(engine_is_holding());
+}
+END_TEST
+
+START_TEST(a_script_can_be_held_after_jobs_that_used_much_memory) {
+  enum {
+    BYTES = 16 << 20
+  };
+  void *volatile block;
+
+  start();
+  take_checkpoint_and_rewind();
+  for (int i = 0; i < 3; i++) {
+    block = malloc(BYTES);
+    ck_assert_ptr_nonnull(block);
+    memset(block, 1, BYTES);
+    ck_assert_int_eq(engine_rewind(NULL, 0), 0);
+    ck_assert_int_eq(hold("1 + 1"), 0);
+    release();
+  }
+}
+END_TEST
+
+START_TEST(a_script_is_not_held_after_a_job_that_was_not_rewound) {
+  struct outcome found;
+
+  start();
+  take_checkpoint_and_rewind();
+  execute("1", NULL, &found);
+  ck_assert_int_eq(hold("1"), -ENOTSUP);
+  ck_assert_int_eq(engine_rewind(NULL, 0), 0);
+  ck_assert_int_eq(hold("1"), 0);
+}
+END_TEST
+
+START_TEST(what_is_to_be_kept_outlasts_holding_and_releasing) {
+  static volatile int kept = 1, forgotten = 1;
+  const struct engine_job held = {.code = {"1", 1}}, not_held = {.code = {"return 1", 8}};
+
+  start();
+  take_checkpoint_and_rewind();
+  kept = 2;
+  ck_assert_int_eq(engine_hold(&not_held, &kept, sizeof(kept)), -ENOTSUP);
+  ck_assert_int_eq(kept, 2);
+  ck_assert_int_eq(engine_hold(&held, &kept, sizeof(kept)), 0);
+  kept = forgotten = 3;
+  ck_assert_int_eq(engine_rewind(&kept, sizeof(kept)), 0);
+  ck_assert_int_eq(kept, 3);
+  ck_assert_int_eq(forgotten, 1);
+  kept = forgotten = 4;
+  ck_assert_int_eq(engine_release(&kept, sizeof(kept)), 0);
+  ck_assert_int_eq(kept, 4);
+  ck_assert_int_eq(forgotten, 1);
+}
+END_TEST
+
+/* A ratio, and one that is far from what it is: some 20. */
+START_TEST(a_held_script_is_not_compiled_again) {
+  enum {
+    RUNS = 41,
+    FUNCTIONS = 300
+  };
+  char code[FUNCTIONS * 40];
+  size_t len = 0;
+  double took[2][RUNS];
+  struct execution_result result;
+
+  for (int i = 0; i < FUNCTIONS; i++)
+    len += (size_t)snprintf(code + len, sizeof(code) - len, "(() => %d + [1, {a: %d}].length);", i, i);
+  start();
+  take_checkpoint_and_rewind();
+  for (int held = 0; held < 2; held++) {
+    if (held == 1) ck_assert_int_eq(hold(code), 0);
+    for (int i = 0; i < RUNS; i++) {
+      ck_assert_int_eq(engine_execute(code, len, NULL, &result), 0);
+      ck_assert(result.success);
+      took[held][i] = result.cpu_time_ms;
+      ck_assert_int_eq(engine_rewind(NULL, 0), 0);
+    }
+    qsort(took[held], RUNS, sizeof(took[held][0]), by_size);
+  }
+  ck_assert_msg(took[1][RUNS / 2] < took[0][RUNS / 2] / 2, "held %f ms, else %f ms", took[1][RUNS / 2],
+                took[0][RUNS / 2]);
+}
+END_TEST
+
 /* ---- the watchdog's timer, which the kernel has */
 
 START_TEST(a_job_is_stopped_in_time_whenever_the_timer_was_armed_for_those_before) {
@@ -779,6 +997,15 @@ int main(void) {
   tcase_add_test(tests, memory_that_was_not_in_use_forgets_what_a_job_wrote);
   tcase_add_test(tests, each_byte_is_as_it_was_wherever_in_its_page_it_lies);
   tcase_add_test(tests, what_shares_a_page_with_the_signal_stack_is_put_back);
+  tcase_add_test(tests, a_held_script_finds_what_a_new_isolate_has_and_leaves_nothing);
+  tcase_add_test(tests, another_script_finds_nothing_of_the_one_that_is_held);
+  tcase_add_test(tests, a_seed_gives_a_held_script_the_same_numbers);
+  tcase_add_test(tests, random_numbers_differ_between_jobs_with_a_held_script);
+  tcase_add_test(tests, what_cannot_be_held_leaves_all_as_it_was);
+  tcase_add_test(tests, a_script_can_be_held_after_jobs_that_used_much_memory);
+  tcase_add_test(tests, a_script_is_not_held_after_a_job_that_was_not_rewound);
+  tcase_add_test(tests, what_is_to_be_kept_outlasts_holding_and_releasing);
+  tcase_add_test(tests, a_held_script_is_not_compiled_again);
   tcase_set_timeout(deadlines, 60);
   tcase_add_loop_test(deadlines, a_job_is_stopped_in_time_whenever_the_timer_was_armed_for_those_before, 0,
                       10);

@@ -6,6 +6,11 @@
  * `//probe NAME` makes the attempt NAME of deny_*.c; `//probe number_N` the system call N with arguments of
  * zero. The result is "RETURNED ERRNO". Any other code goes to V8.
  *
+ * `//probe held` says whether its script is held, after it has run. `//probe held slow` claims to have needed a second of
+ * processor time.
+ *
+ * `//probe left` says whether "left-by-a-job" is on the stack above it: of an earlier job's text.
+ *
  * `//probe spoil NAME` does to this process' memory what no part of isoq does, so that it cannot be rewound
  * (test_rewinding.c).
  */
@@ -59,6 +64,18 @@ static bool spoil(const char *name) {
   return false;
 }
 
+/* The mark is not in one piece here, where it would be found. */
+static bool is_left(void) {
+  extern void *__libc_stack_end;
+  static const char begin[] = "left-by-", end[] = "a-job";
+  const size_t begin_len = sizeof(begin) - 1, end_len = sizeof(end) - 1;
+  const char *at = __builtin_frame_address(0), *last = (char *)__libc_stack_end - begin_len - end_len;
+
+  for (; at < last; at++)
+    if (memcmp(at, begin, begin_len) == 0 && memcmp(at + begin_len, end, end_len) == 0) return true;
+  return false;
+}
+
 static int result_of(struct execution_result *out, const char *text) {
   *out = (struct execution_result){.success = true,
                                    .status = ISOQ_STATUS_OK,
@@ -89,6 +106,16 @@ int __wrap_engine_run(const struct engine_job *job, const struct runtime_config 
   }
   if (!wanted(job, name)) return __real_engine_run(job, config, host, out);
 
+  if (strncmp(name, "held", 4) == 0) {
+    int r = __real_engine_run(job, config, host, out);
+
+    if (r < 0 || !out->success) return r;
+    execution_result_free(out);
+    r = result_of(out, engine_is_holding() ? "held" : "not held");
+    if (strcmp(name, "held slow") == 0) out->cpu_time_ms = 1000;
+    return r;
+  }
+  if (strncmp(name, "left", 4) == 0) return result_of(out, is_left() ? "something" : "nothing");
   if (strncmp(name, "spoil ", 6) == 0) return spoil(name) ? result_of(out, "spoilt") : -EINVAL;
   one = find(name);
   errno = 0;

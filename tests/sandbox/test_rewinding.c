@@ -80,10 +80,13 @@ static void stop(void) {
   payload = NULL;
 }
 
+/* Of the jobs to come. */
+static uint64_t memory_mb = MEMORY_MB;
+
 static void send_job(uint32_t number, const char *code) {
   const struct wire_job job = {.timeout_ms = 20000,
                                .max_timers = 10,
-                               .max_heap_bytes = MEMORY_MB << 20,
+                               .max_heap_bytes = memory_mb << 20,
                                .max_output_bytes = 1 << 20,
                                .max_result_bytes = 1 << 20,
                                .code = {code, strlen(code)}};
@@ -217,6 +220,142 @@ START_TEST(a_kill_during_a_rewind_is_a_kill) {
 }
 END_TEST
 
+/* ---- a script that comes again */
+
+#define HELD "//probe held"
+#define HOLD_AFTER 4 /* executor_main.c */
+
+static uint32_t last_job;
+
+static void run_and_expect(const char *code, const char *text) {
+  struct wire_result result;
+
+  send_job(++last_job, code);
+  result = await_result(last_job);
+  expect(&result, text, false);
+}
+
+/* So many times, then it is held. */
+static void expect_held_after(unsigned times) {
+  for (unsigned i = 0; i < times; i++)
+    run_and_expect(HELD, "not held");
+  run_and_expect(HELD, "held");
+}
+
+START_TEST(a_script_that_comes_again_is_held_until_another_one_comes) {
+  last_job = 0;
+  expect_held_after(HOLD_AFTER);
+  for (int i = 0; i < 100; i++)
+    run_and_expect(HELD, "held");
+  run_and_expect("globalThis.x = 1; String(x)", "1");
+  expect_held_after(HOLD_AFTER);
+}
+END_TEST
+
+START_TEST(after_one_that_was_held_for_little_the_next_must_come_more_often) {
+  last_job = 0;
+  expect_held_after(HOLD_AFTER);
+  run_and_expect("'other'", "other");
+  expect_held_after(2 * HOLD_AFTER);
+  for (int i = 0; i < 10 * HOLD_AFTER; i++)
+    run_and_expect(HELD, "held");
+  run_and_expect("'other'", "other");
+  expect_held_after(HOLD_AFTER);
+}
+END_TEST
+
+START_TEST(after_one_that_could_not_be_held_the_next_must_come_more_often) {
+  last_job = 0;
+  for (int i = 0; i < 3 * HOLD_AFTER; i++)
+    run_and_expect("return '7'", "7");
+  expect_held_after(2 * HOLD_AFTER);
+}
+END_TEST
+
+START_TEST(scripts_that_alternate_are_not_held) {
+  last_job = 0;
+  for (int i = 0; i < 5 * HOLD_AFTER; i++) {
+    run_and_expect(HELD, "not held");
+    run_and_expect("'other'", "other");
+  }
+}
+END_TEST
+
+START_TEST(scripts_that_need_long_are_not_held) {
+  last_job = 0;
+  for (int i = 0; i < 3 * HOLD_AFTER; i++)
+    run_and_expect("//probe held slow", "not held");
+}
+END_TEST
+
+/* What is not put back is wiped: jobs, and the script that was held, lie on the stack. */
+START_TEST(nothing_of_a_jobs_text_is_left_for_the_next) {
+  enum {
+    LONG = 1000
+  };
+  char code[LONG + 100];
+
+  snprintf(code, sizeof(code), "/*%*s*/ '1'", LONG, "left-by-a-job");
+  last_job = 0;
+  for (int times = 1; times <= 3 * HOLD_AFTER; times += HOLD_AFTER) {
+    for (int i = 0; i < times; i++)
+      run_and_expect(code, "1");
+    run_and_expect("//probe left", "nothing");
+  }
+  snprintf(code, sizeof(code), "//probe left %*s", LONG, "left-by-a-job"); /* it would be found */
+  run_and_expect(code, "something");
+}
+END_TEST
+
+/* An executor that is made for small jobs would compile the scripts of large ones. */
+START_TEST(scripts_of_jobs_with_another_memory_limit_are_not_held) {
+  last_job = 0;
+  memory_mb = MEMORY_MB / 2;
+  for (int i = 0; i < 3 * HOLD_AFTER; i++)
+    run_and_expect(HELD, "not held");
+  memory_mb = MEMORY_MB;
+  expect_held_after(HOLD_AFTER);
+}
+END_TEST
+
+/* It is read to where rewinds reach: so nothing may be released after it was read. */
+START_TEST(a_large_job_releases_the_script_and_runs) {
+  enum {
+    LARGE = 100000
+  };
+  char *code = malloc(LARGE + 1);
+
+  ck_assert_ptr_nonnull(code);
+  memset(code, ' ', LARGE);
+  memcpy(code, "'large'", 7);
+  code[LARGE] = '\0';
+  last_job = 0;
+  expect_held_after(HOLD_AFTER);
+  for (int i = 0; i < 2 * HOLD_AFTER; i++)
+    run_and_expect(code, "large");
+  expect_held_after(2 * HOLD_AFTER);
+  free(code);
+}
+END_TEST
+
+/* Whenever it comes: the script is held, compiled, or being put back. */
+START_TEST(a_cancel_reaches_its_job_where_a_script_is_held) {
+  struct wire_result result;
+
+  for (unsigned before = HOLD_AFTER - 1; before <= HOLD_AFTER + 1; before++) {
+    last_job = 0;
+    for (unsigned i = 0; i < before; i++)
+      run_and_expect("String(6 * 7)", "42");
+    spawn_cancel(&child, ++last_job);
+    send_job(last_job, "String(6 * 7)");
+    result = await_result(last_job);
+    ck_assert_int_eq(result.status, ISOQ_STATUS_CANCELLED);
+    stop();
+    start();
+  }
+}
+END_TEST
+
 int main(void) {
 #ifdef ISOQ_SANITIZE
   fprintf(stderr, "skipped: sanitizers keep a shadow of the memory, which cannot be put back\n");
@@ -240,6 +379,15 @@ int main(void) {
   tcase_add_test(tests, a_cancel_that_comes_during_a_rewind_reaches_its_job_and_no_other);
   tcase_add_test(tests, a_late_cancel_of_the_last_job_does_not_touch_the_next);
   tcase_add_test(tests, a_kill_during_a_rewind_is_a_kill);
+  tcase_add_test(tests, a_script_that_comes_again_is_held_until_another_one_comes);
+  tcase_add_test(tests, after_one_that_was_held_for_little_the_next_must_come_more_often);
+  tcase_add_test(tests, after_one_that_could_not_be_held_the_next_must_come_more_often);
+  tcase_add_test(tests, scripts_that_alternate_are_not_held);
+  tcase_add_test(tests, scripts_that_need_long_are_not_held);
+  tcase_add_test(tests, nothing_of_a_jobs_text_is_left_for_the_next);
+  tcase_add_test(tests, scripts_of_jobs_with_another_memory_limit_are_not_held);
+  tcase_add_test(tests, a_large_job_releases_the_script_and_runs);
+  tcase_add_test(tests, a_cancel_reaches_its_job_where_a_script_is_held);
   suite_add_tcase(suite, tests);
   runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);
