@@ -25,6 +25,12 @@ are not compared, but
     fresh executor's, and
   - after jobs that together took far more time and memory than its limits allow, a script is not stopped by them.
 
+With --times N (of --mode rewind), each script runs N times in a row in the same executor, and each of its results must
+be the reference's. From the fifth time on, an executor that is rewound holds a script (executor_main.c). One that found it
+not worth while, since fewer than 8 came, waits longer the next time; a row of a trivial script undoes that, where it must:
+other scripts follow each other directly. What is never held, since it ends its executor or takes long, runs REPEATED_ANYWAY times. That scripts
+are held at all is seen by what they cost then, and jobs that have nothing but their text in common are compared as well.
+
 A reference must besides have a status which its kind permits, so that a template which never compiles is noticed.
 A mismatch prints the script, what differs, and the one predecessor that causes it, if one alone does. Of a run, one
 script again: --seed S --only N. The table at the end counts each kind; the last line is "N passed, N failed".
@@ -44,6 +50,7 @@ sys.dont_write_bytecode = True  # no files beside the sources
 
 import kinds
 import kinds_engine  # registers its own
+import kinds_held  # the same
 from wire import DEFAULT_MEMORY_MB, EXIT_REWIND, Executor, WireError
 
 # After these the process stays.
@@ -58,6 +65,10 @@ PROBE_TOLERANCE = 0.2
 CULPRITS_TRIED = 60
 MISMATCHES_EXPLAINED = 5
 SHOWN_CHARACTERS = 1500
+REPEATED_ANYWAY = 2
+REPEATED_MAX_CPU_MS = 100  # twice what is held
+HOLD_AFTER, HOLD_WORTH, HOLD_CPU_MS = 4, 2, 50  # as in executor_main.c
+CULPRIT_JOBS = 3000
 # How much it used, and how long it ran, is in the message of a script that was stopped.
 USED = re.compile(r'((?:^|: |after |and ))[\d.]+( (?:ms|MB))\b')
 # By what a lack of memory is noticed first is chance: by the allocator, at a collection, or by V8, which gives up.
@@ -103,11 +114,13 @@ class Lane:
         self.run, self.arguments, self.max_jobs = run, arguments, max_jobs
         self.executor, self.served = None, []
         self.oldest = 0  # jobs of the longest-lived executor
+        self.discouraged = False  # the executor may hold its next script later than HOLD_AFTER
         self.retired = 0  # executors that could not be rewound after a clean end
 
     def execute(self, job):
         if self.executor is None:
             self.executor, self.served = Executor(self.run.path, *self.arguments), []
+            self.discouraged = False
         result = self.executor.run(job, self.run.patience_s)
         if self.executor.code == EXIT_REWIND and self.executor.used > 0:
             # It ended after its last result, and this job has not begun: the pool runs it in another one.
@@ -137,19 +150,38 @@ class Lane:
             executor.kill()
 
 
+class Used:
+    """What a script's runs gave, one after the other. Of those that are equal, the first is kept."""
+
+    def __init__(self, served):
+        self.served, self.before = served, len(served)  # `served`: by the executor of the first time
+        self.results, self.times = [], 0  # (which time, result)
+
+    def add(self, result):
+        self.times += 1
+        if not self.results or differences(self.results[0][1], result):
+            self.results.append((self.times, result))
+
+    def first_wrong(self, reference):
+        """(which time, result, what differs) of the first run that is not as the reference; None."""
+        wrong = ((time, result, differences(reference, result)) for time, result in self.results)
+        return next((one for one in wrong if one[2]), None)
+
+
 class Run:
     def __init__(self, options):
         self.path, self.seed, self.patience_s = options.executor, options.seed, options.patience
         self.spoil, self.jobs, self.count = options.spoil, options.jobs, options.scripts
-        self.mode, self.against = options.mode, options.against
+        self.mode, self.against, self.times = options.mode, options.against, options.times
         self.arguments = [] if options.mode == 'fresh' else [f'--rewind={DEFAULT_MEMORY_MB}']
         self.scripts = {}         # of this batch, by index
         self.lanes = [Lane(self, self.arguments, 1 if self.mode == 'process' else None) for _ in range(self.jobs)]
         self.references = [Lane(self, [], REFERENCE_MAX_JOBS if self.against == 'fresh' else 1)
                            for _ in range(self.jobs)]
         self.passed, self.failures, self.explained, self.sampled = 0, 0, 0, 0
+        self.ran, self.repeated = 0, 0  # jobs of the tested mode; scripts that ran self.times times
         self.lock = threading.Lock()
-        self.used = {}            # index → (result, jobs that its executor had served)
+        self.used = {}            # by index
         self.probes = [[] for _ in PROBES]  # (peak_memory_bytes, scripts served before)
         self.statuses, self.by_kind = collections.Counter(), collections.defaultdict(collections.Counter)
         self.seconds = collections.Counter()  # by kind, of the mode that is tested
@@ -181,20 +213,46 @@ class Run:
         for count, index in enumerate(indices):
             started = time.monotonic()
             try:
-                result = lane.execute(self.scripts[index]['job'])
-                served = lane.served
-                served.append(index)
+                if self.times > HOLD_AFTER:
+                    self.encourage(lane)
+                used = self.repeat(lane, index)
                 if count % PROBE_EVERY == PROBE_EVERY - 1:
                     self.probe(lane)
             except (WireError, EOFError) as error:
                 self.fail(f'script {index} in a used executor: {error}', *self.describe(index))
                 lane.replace(clean=False)
                 continue
-            if self.spoil and index % self.spoil == 0:
-                result = {**result, 'stdout': result['stdout'] + 'spoilt'}
             with self.lock:
-                self.used[index] = comparable(result), served, len(served) - 1
+                self.used[index] = used
+                self.ran += used.times
+                self.repeated += used.times == self.times
                 self.seconds[self.scripts[index]['name']] += time.monotonic() - started
+
+    def repeat(self, lane, index):
+        """Runs the script self.times times in a row, with nothing in between."""
+        used, not_held = None, 0
+        while used is None or used.times < self.times and not_held < REPEATED_ANYWAY:
+            result = lane.execute(self.scripts[index]['job'])
+            if used is None:
+                used = Used(lane.served)
+            lane.served.append(index)
+            compared = comparable(result)
+            if self.spoil and index % self.spoil == 0 and used.times == min(self.times, REPEATED_ANYWAY) - 1:
+                compared['stdout'] += 'spoilt'
+            used.add(compared)
+            not_held += lane.executor is None or result['cpu_time_ms'] > REPEATED_MAX_CPU_MS
+            lane.discouraged |= self.times < HOLD_AFTER * HOLD_WORTH or result['cpu_time_ms'] > HOLD_CPU_MS / 2
+        return used
+
+    def encourage(self, lane):
+        """So that the next script is held after HOLD_AFTER times: at most twice as many are asked for now."""
+        if lane.executor is None or not lane.discouraged:
+            return
+        row = [lane.execute({'code': '0'})['result'] for _ in range(2 * HOLD_AFTER * HOLD_WORTH + 1)]
+        if set(row) != {'0'}:
+            counts = ', '.join(f'{value} ({count} times)' for value, count in collections.Counter(row).items())
+            self.fail(f'0 gives {counts}')
+        lane.discouraged = False
 
     def probe(self, lane):
         for probe, peaks in zip(PROBES, self.probes):
@@ -210,7 +268,7 @@ class Run:
             try:
                 reference = comparable(lane.execute(self.scripts[index]['job']))
                 own = None
-                if self.against == 'fresh' and (index % SAMPLE_EVERY == 0 or differences(reference, self.used[index][0])):
+                if self.against == 'fresh' and (index % SAMPLE_EVERY == 0 or self.used[index].first_wrong(reference)):
                     own = comparable(self.one_fresh(self.scripts[index]['job']))
             except (WireError, EOFError) as error:
                 self.fail(f'script {index} in a reference: {error}', *self.describe(index))
@@ -220,17 +278,17 @@ class Run:
 
     def compare(self, index, reference, own):
         script = self.scripts[index]
-        used, served, count = self.used.pop(index)
+        used = self.used.pop(index)
         fresh = own or reference
         with self.lock:
             self.statuses[fresh['status']] += 1
             self.by_kind[script['name']][fresh['status']] += 1
             self.sampled += own is not None
-        wrong = differences(fresh, used)
+        wrong = used.first_wrong(fresh)
         if wrong:
-            self.explain(index, fresh, used, wrong, served[:count])
+            self.explain(index, fresh, *wrong, used.served[:used.before + wrong[0] - 1])
         elif differences(fresh, reference):
-            self.explain(index, fresh, reference, differences(fresh, reference), None)
+            self.explain(index, fresh, 1, reference, differences(fresh, reference), None)
         elif script['statuses'] is not None and fresh['status'] not in script['statuses']:
             self.fail(f'script {index} ended as {fresh["status"]}, not {"|".join(sorted(script["statuses"]))}',
                       *self.describe(index), '---- error', shorten(fresh['error']))
@@ -244,36 +302,45 @@ class Run:
         return [f'kind: {script["kind"]}', f'job: {json.dumps(job)}', f'again: --seed {self.seed} --only {index}',
                 '---- code', shorten(script['job']['code'])]
 
-    def explain(self, index, fresh, used, wrong, before):
+    def explain(self, index, fresh, time_of, used, wrong, before):
         """`before`: what the executor had served; None: it was the reference, of the mode `fresh`."""
         lines, who = self.describe(index), self.mode if before is not None else 'reference'
+        if self.times > 1 and before is not None:
+            who += f', time {time_of} of {self.times}'
         for key in wrong:
             lines += [f'---- {key}, fresh', shorten(fresh[key]), f'---- {key}, {who}', shorten(used[key])]
         with self.lock:
             self.explained += 1
             explain = self.explained <= MISMATCHES_EXPLAINED
         if explain and before is not None:
-            lines.append('---- ' + self.culprit(index, fresh, before))
-        self.fail(f'script {index} differs in {", ".join(wrong)}', *lines)
+            lines.append('---- ' + self.culprit(index, fresh, time_of, before))
+        self.fail(f'script {index} differs in {", ".join(wrong)} ({who})', *lines)
 
-    def culprit(self, index, fresh, before):
+    def culprit(self, index, fresh, time_of, before):
         """Looks for one script after which this one gives another result than alone."""
-        made = {one: kinds.make(self.seed, one) for one in [*before[-CULPRITS_TRIED:], index]}
+        before = before[-CULPRIT_JOBS:]
+        made = {one: kinds.make(self.seed, one) for one in {*before, index}}
         job = made[index]['job']
         try:
             if differences(fresh, comparable(self.one_fresh(job))):
                 return 'two fresh executors differ, too: the script itself, or its time limit, is not deterministic'
-            chain = [kinds.make(self.seed, one)['job'] for one in before] + [job]
-            if not differences(fresh, comparable(self.in_one(*chain, arguments=self.arguments)[-1])):
-                return f'not seen again after the same {len(before)} scripts'
-            for one in reversed(before[-CULPRITS_TRIED:]):
-                results = self.in_one(made[one]['job'], job, arguments=self.arguments)
-                if len(results) == 2 and differences(fresh, comparable(results[1])):
+            for times in {1, time_of, HOLD_AFTER + 1}:
+                if self.differs_after([job] * (times - 1), job, fresh):
+                    return f'alone in an executor of this mode, it differs the {times}. time'
+            if not self.differs_after([made[one]['job'] for one in before], job, fresh):
+                return f'not seen again after the {len(before)} jobs before it'
+            row = [job] * (time_of - 1)
+            for one in list(dict.fromkeys(reversed(before)))[:CULPRITS_TRIED]:
+                if self.differs_after([made[one]['job']] * self.times + row, job, fresh):
                     return f'script {one} alone before it is enough ({made[one]["kind"]}):\n' + \
                         shorten(made[one]['job']['code'])
         except (WireError, EOFError) as error:
             return f'while looking for the cause: {error}'
-        return f'none of the last {min(len(before), CULPRITS_TRIED)} scripts before it is enough alone'
+        return f'none of the last {CULPRITS_TRIED} scripts before it is enough alone'
+
+    def differs_after(self, before, job, fresh):
+        results = self.in_one(*before, job, arguments=self.arguments)
+        return len(results) == len(before) + 1 and bool(differences(fresh, comparable(results[-1])))
 
     # ---- limits and memory
 
@@ -293,16 +360,19 @@ class Run:
     def check_chance(self):
         """What must not be the same: each job without a seed has random values of its own."""
         job = {'code': '[Math.random(), crypto.randomUUID(), crypto.getRandomValues(new Uint32Array(2)).join()]'}
-        try:
-            results = self.in_one(*[job, {**job, 'code': 'Math.random(); 1'}] * 10, arguments=self.arguments)
-        except (WireError, EOFError) as error:
-            self.fail(f'random values: {error}')
-            return
-        drawn = [json.dumps(value) for result in results[::2] for value in json.loads(result['result'])]
-        if len(set(drawn)) != 30:
-            self.fail('random values repeat from job to job', *drawn)
-        else:
-            self.passed += 1
+        orders = {'in turn with another': [job, {**job, 'code': 'Math.random(); 1'}] * 10, 'in a row': [job] * 30}
+        for name, jobs in orders.items():
+            try:
+                results = self.in_one(*jobs, arguments=self.arguments)
+            except (WireError, EOFError) as error:
+                self.fail(f'random values {name}: {error}')
+                continue
+            drawn = [json.dumps(value) for result, of in zip(results, jobs) if of is job
+                     for value in json.loads(result['result'] or 'null') or ['no result', shorten(result['error'])]]
+            if len(set(drawn)) != 3 * sum(of is job for of in jobs):
+                self.fail(f'random values repeat from job to job, {name}', *drawn)
+            else:
+                self.passed += 1
 
     def check_not_charged(self):
         """Jobs that use most of a limit, several times, in one executor: each has all of it."""
@@ -311,14 +381,15 @@ class Run:
         leave = 'for (let i = 0; i < 90; i++) setTimeout(() => {}, 1e6); null.x'
         grow = 'globalThis.m = new WebAssembly.Memory({initial: 1000}); 1'
         objects = 'globalThis.kept = Array.from({length: 500000}, (_, i) => ({i, s: [i]})); kept.length'
+        few = max(3, self.times)
         sequences = {
             'processor time': [{'code': burn, 'cpu_ms': 2000}] * 9,
             'wall clock': [{'code': 'await new Promise((f) => setTimeout(f, 400)); 1', 'timeout_ms': 3000}] * 9,
-            'buffers': [{'code': keep, 'memory_mb': 128}] * 3,
-            'heap': [{'code': objects, 'memory_mb': 96}] * 3,
-            'WebAssembly memory': [{'code': grow, 'memory_mb': 96}] * 3,
-            'timers': [{'code': leave, 'max_timers': 100}] * 3,
-            'output': [{'code': 'console.log("x".repeat(90))', 'max_output_bytes': 100}] * 3,
+            'buffers': [{'code': keep, 'memory_mb': 128}] * few,
+            'heap': [{'code': objects, 'memory_mb': 96}] * few,
+            'WebAssembly memory': [{'code': grow, 'memory_mb': 96}] * few,
+            'timers': [{'code': leave, 'max_timers': 100}] * few,
+            'output': [{'code': 'console.log("x".repeat(90))', 'max_output_bytes': 100}] * few,
         }
         for name, jobs in sequences.items():
             # Where an executor cannot be rewound after such a job, there is nothing to be charged for.
@@ -332,6 +403,54 @@ class Run:
             whole = len(results) == len(jobs) or results[-1]['retire']
             if not whole or statuses[0] not in CLEAN or not same:
                 self.fail(f'limits are a job\'s own: {name}: {", ".join(statuses)}', shorten(results[-1]['error']))
+            else:
+                self.passed += 1
+
+    def check_held(self):
+        """Scripts are held, and a second one, too. To compile these is nearly all that they cost."""
+        body = ' '.join(f'n{i} = a{i % 9} + b.c{i % 7}(d[{i}]) * {i};' for i in range(400))
+        first, second = ({'code': f'if (globalThis.never) {{ {body} }} {number}'} for number in (1, 2))
+        jobs = [first] * (HOLD_AFTER * HOLD_WORTH + 1) + [second] * 3 * HOLD_AFTER
+        try:
+            costs = [result['cpu_time_ms'] for result in self.in_one(*jobs, arguments=self.arguments)]
+        except (WireError, EOFError) as error:
+            self.fail(f'scripts that are to be held: {error}')
+            return
+        for name, costs in ('first', costs[:-3 * HOLD_AFTER]), ('second', costs[-3 * HOLD_AFTER:]):
+            before, held = (sorted(part)[len(part) // 2] for part in (costs[1:HOLD_AFTER], costs[-HOLD_AFTER:]))
+            say(f'a script that takes long to compile, the {name}: {before:.2f} ms of processor time, '
+                f'{held:.2f} ms when held')
+            if held * 2 > before:
+                self.fail(f'the executor did not hold a script, the {name}', ', '.join(f'{cost:.2f}' for cost in costs))
+            else:
+                self.passed += 1
+
+    def check_same_text(self):
+        """Held is a text. The jobs that have it can differ in all else; and one text can be two scripts."""
+        code = ('var count = (globalThis.count ?? 0) + 1; function f(x) { return [x, typeof x, new Error("at").stack]; } '
+                'console.log("in", input); [input, count, Math.random(), f(input), /(.)/g.exec(`${input}`)]')
+        others = [{'code': code, 'input': json.dumps([i]) if i % 5 else json.dumps({'key': 'x' * i}), 'seed': i,
+                   'max_output_bytes': 8 if i % 4 == 3 else 1 << 20,
+                   'capture_console': i % 9 != 8} for i in range(40)]
+        raw, text = {'code': '"1 + 1"', 'raw_code': True}, {'code': '1 + 1'}  # the same bytes on the wire
+        # Without seeds: with V8 10.2, an isolate of another size draws other numbers from one in a rewound process.
+        sizes = [{**job, 'code': code.replace('Math.random()', '0'), 'memory_mb': 64 if i % 7 == 6 else DEFAULT_MEMORY_MB}
+                 for i, job in enumerate(others)]
+        turns = [raw] * 12 + [text] * 36 + [raw] * 36 + [raw, text] * 20
+        orders = {'jobs with one text': others, 'the same, of other sizes': sizes, 'two scripts of one text': turns}
+        for name, jobs in orders.items():
+            try:
+                fresh, held = (self.in_one(*jobs, arguments=arguments) for arguments in ([], self.arguments))
+            except (WireError, EOFError) as error:
+                self.fail(f'{name}: {error}')
+                continue
+            pairs = [(comparable(one), comparable(other)) for one, other in zip(fresh, held)]
+            wrong = [number for number, pair in enumerate(pairs) if differences(*pair)]
+            if len(held) != len(jobs) or len(fresh) != len(jobs):
+                self.fail(f'{name}: only {len(fresh)} and {len(held)} of {len(jobs)} jobs in one executor')
+            elif wrong:
+                self.fail(f'{name}: job {wrong[0]} differs in {", ".join(differences(*pairs[wrong[0]]))}',
+                          *map(shorten, (jobs[wrong[0]], *pairs[wrong[0]])))
             else:
                 self.passed += 1
 
@@ -362,6 +481,9 @@ class Run:
         if self.mode != 'process':
             self.check_chance()
             self.check_not_charged()
+        if self.times > HOLD_AFTER:
+            self.check_held()
+            self.check_same_text()
 
     def report(self, seconds):
         for name in sorted(self.by_kind):
@@ -370,6 +492,8 @@ class Run:
             say(f'{sum(counts.values()):6}  {name:42} {self.seconds[name] * 1000 / sum(counts.values()):6.0f} ms  {text}')
         references = ', '.join([f'against {self.against}'] + [f'{self.sampled} of them against a process, too'] *
                                (self.against == 'fresh'))
+        if self.times > 1:
+            say(f'{self.ran} jobs; {self.repeated} scripts {self.times} times in a row')
         say(f'{len(self.by_kind)} kinds; ' + ', '.join(f'{status} {n}' for status, n in self.statuses.most_common()),
             f'{self.mode}, {references}; longest life of a used executor: '
             f'{max(lane.oldest for lane in self.lanes)} jobs; not rewound after a clean end: '
@@ -383,7 +507,8 @@ def show(options):
     chain = [kinds.make(options.seed, index) for index in options.after + [options.only]]
     script = chain[-1]
     print(f'kind: {script["kind"]}', script['job']['code'], sep='\n')
-    for jobs, arguments in (([script['job']], []), ([one['job'] for one in chain], run.arguments)):
+    repeated = [one['job'] for one in chain for _ in range(options.times)]
+    for jobs, arguments in (([script['job']], []), (repeated, run.arguments)):
         print(json.dumps(run.in_one(*jobs, arguments=arguments)[-1], indent=1))
 
 
@@ -395,12 +520,17 @@ def main():
     parser.add_argument('--seed', type=int, default=1, help='0: a new one')
     parser.add_argument('--jobs', type=int, default=2, help='executors at a time')
     parser.add_argument('--patience', type=float, default=60, help='seconds beyond its timeout_ms that a job may take')
+    parser.add_argument('--times', type=int, default=1, help='run each script so many times in a row; of --mode rewind')
     parser.add_argument('--only', type=int, help='run this script alone and print its result')
     parser.add_argument('--after', type=int, nargs='*', default=[], help='with --only: after these, in one executor')
     parser.add_argument('--spoil', type=int, default=0, help='change every Nth result, to see the test fail')
     default = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../build/release/bin/isoq-executor')
     parser.add_argument('--executor', default=os.environ.get('ISOQ_TEST_EXECUTOR', default))
     options = parser.parse_args()
+    if options.times < 1:
+        parser.error(f'--times {options.times}: at least 1')
+    if options.times > 1 and options.mode != 'rewind':
+        parser.error(f'--times {options.times} needs --mode rewind: with --mode {options.mode} no script is held')
     options.seed = options.seed or random.SystemRandom().randrange(1, 2**31)
     sys.stdout.reconfigure(encoding='utf-8', errors='backslashreplace')
     if options.only is not None:

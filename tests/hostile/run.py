@@ -6,6 +6,10 @@ with a printed seed. Afterwards: one result for every job and nothing left in Re
 10 MB of what it was after the first 200 of those jobs; both executors and the spare there and no other child; and after
 SIGTERM, no process at all. The last line is "N passed, N failed".
 
+With --times N (of --isolate rewind), there is one executor, and after the first pass each script that ends well and soon
+runs N times in a row, so that the executor holds it (engine/executor_main.c: N is 12 or more). Then comes CANARY, often
+enough for the next script to be held as soon.
+
 A header is the leading comment of a script. Lines of it that mean something (`\\n` etc. in *_json as in JSON):
 
   // expect: STATUS[|STATUS…]   the only one that must be there
@@ -38,7 +42,8 @@ import time
 
 MEMORY_MB = 64
 EXECUTORS, SPARES = 2, 1
-PROCESSES = EXECUTORS + SPARES
+CANARY, CANARY_TIMES = 'finds_nothing', 65
+HELD_MAX_MS = 50  # of processor time, in executor_main.c
 IN_FLIGHT = 4
 RESULT_PATIENCE_S = 60       # for any result at all
 GROWTH_MAX_KB = 10 * 1024
@@ -215,8 +220,8 @@ def settled_kb(pid):
 class Setting:
     """A Redis and a worker in a folder that goes away with them."""
 
-    def __init__(self, bin_dir, isolate='fresh'):
-        self.isolate = isolate
+    def __init__(self, bin_dir, isolate='fresh', executors=EXECUTORS):
+        self.isolate, self.executors, self.children = isolate, executors, executors + SPARES
         self.dir = tempfile.mkdtemp(prefix='isoq-hostile-')
         self.processes = []
         self.socket = os.path.join(self.dir, 'redis.sock')
@@ -228,10 +233,10 @@ class Setting:
                                  'no', '--dir', self.dir])
         self.redis = until('redis-server', self.connect)
         self.worker = self.spawn('worker.log', [
-            os.path.join(self.bin_dir, 'isoq'), 'worker', '--redis', f'unix://{self.socket}', '--executors', str(EXECUTORS),
+            os.path.join(self.bin_dir, 'isoq'), 'worker', '--redis', f'unix://{self.socket}', '--executors', str(self.executors),
             '--spare-executors', str(SPARES), '--memory-mb', str(MEMORY_MB), '--max-memory-mb', str(MEMORY_MB),
             '--timeout-ms', '5000', '--isolate', self.isolate])
-        until('the worker\'s executors', lambda: len(children(self.worker.pid)) == PROCESSES)
+        until('the worker\'s executors', lambda: len(children(self.worker.pid)) == self.children)
 
     def spawn(self, log, arguments):
         with open(os.path.join(self.dir, log), 'wb') as file:
@@ -318,10 +323,10 @@ def check_nothing_left(setting, report):
     pid = setting.worker.pid
     report.check(setting.worker.poll() is None, 'the worker is gone')
     try:
-        until('executors', lambda: len(children(pid)) == PROCESSES and all(is_there(*c) for c in children(pid).items()))
+        until('executors', lambda: len(children(pid)) == setting.children and all(is_there(*c) for c in children(pid).items()))
         report.check(True, '')
     except Failure:
-        report.check(False, f'{len(children(pid))} children of the worker, not {PROCESSES}')
+        report.check(False, f'{len(children(pid))} children of the worker, not {setting.children}')
 
 
 def check_end(setting, report):
@@ -337,6 +342,17 @@ def check_end(setting, report):
     report.check(not left, f'executors left over: {left}')
     keys = [key.decode() for key in setting.redis('KEYS', '*claimed*')]
     report.check(not keys, f'still claimed: {keys}')
+
+
+def held_jobs(setting, report, scripts, canary, times, first_pass):
+    """Each script so many times in a row; `first_pass`: (milliseconds, name, status) of each."""
+    soon = {name for ms, name, status in first_pass if status in ('ok', 'error') and ms <= HELD_MAX_MS}
+    held = [script for script in scripts if script.name in soon]
+    started = time.monotonic()
+    for number, script in enumerate(held):
+        run_jobs(setting, report, f'held{number}', [script] * times + [canary] * CANARY_TIMES)
+    check_nothing_left(setting, report)
+    print(f'held: {len(held)} scripts, {times} times each, in {time.monotonic() - started:.1f} s', flush=True)
 
 
 def random_jobs(setting, report, scripts, jobs, seed):
@@ -360,9 +376,12 @@ def main():
     parser.add_argument('--jobs', type=int, default=300, help='in random order, after one pass (default 300)')
     parser.add_argument('--seed', type=int, default=None)
     parser.add_argument('--isolate', choices=('fresh', 'rewind'), default='fresh', help="the worker's setting")
+    parser.add_argument('--times', type=int, default=1, help='each script so often in a row; of --isolate rewind')
     parser.add_argument('--verbose', action='store_true')
     parser.add_argument('--slowest', type=int, default=0, help='list so many of the pass')
     arguments = parser.parse_args()
+    if arguments.times < 1 or (arguments.times > 1 and arguments.isolate != 'rewind'):
+        parser.error(f'--times {arguments.times}: at least 1, and more than that only with --isolate rewind')
     if 'ASAN_OPTIONS' in os.environ:
         print('skipped: under AddressSanitizer resident sizes and times mean nothing')
         return 77
@@ -372,9 +391,11 @@ def main():
 
     folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'scripts')
     scripts = [Script(path) for path in sorted(glob.glob(folder + '/*.js'))]
+    canary = next(script for script in scripts if script.name == CANARY)
     if arguments.scripts:
         scripts = [script for script in scripts if script.name in arguments.scripts]
-    report, times, setting = Report(arguments.verbose), [], Setting(os.path.abspath(bin_dir), arguments.isolate)
+    report, times = Report(arguments.verbose), []
+    setting = Setting(os.path.abspath(bin_dir), arguments.isolate, EXECUTORS if arguments.times == 1 else 1)
     print(f'{len(scripts)} scripts, then {arguments.jobs} jobs with --seed {seed}', flush=True)
     try:
         setting.start()
@@ -384,6 +405,8 @@ def main():
         print(f'pass: {len(scripts)} scripts in {time.monotonic() - started:.1f} s', flush=True)
         for line in sorted(times, reverse=True)[:arguments.slowest]:
             print('  %.0f ms  %s  %s' % line)
+        if arguments.times > 1:
+            held_jobs(setting, report, scripts, canary, arguments.times, times)
         if arguments.jobs > 0 and scripts:
             random_jobs(setting, report, scripts, arguments.jobs, seed)
         check_end(setting, report)
