@@ -16,9 +16,12 @@ CONCURRENCIES = (1, 2, 4)
 BASE = {'log_level': 'error', 'executor_max_jobs': 1_000_000, 'record': 'false'}
 NULL = {'executor_path': 'bench-null-executor', 'unlocked': 'true', 'isolate': 'fresh'}
 REUSED = {'executor_path': 'bench-reused-executor', 'unlocked': 'true', 'isolate': 'fresh'}
+CACHED = {'executor_path': 'bench-cached-executor', 'unlocked': 'true', 'isolate': 'fresh'}
+OTHER = ', other scripts'  # what ends so: each job has a text of its own
 # name: (settings of isoq, how many executors)
 KINDS = {
     'isoq `rewind`': ({'isolate': 'rewind'}, CONCURRENCIES),
+    f'isoq `rewind`{OTHER}': ({'isolate': 'rewind'}, CONCURRENCIES),
     'isoq `rewind`, records': ({'isolate': 'rewind', 'record': 'true'}, CONCURRENCIES),
     'isoq `fresh`': ({'isolate': 'fresh'}, CONCURRENCIES),
     'isoq `fresh`, records': ({'isolate': 'fresh', 'record': 'true'}, (2,)),
@@ -26,6 +29,7 @@ KINDS = {
     'ceiling: no JavaScript': (NULL, CONCURRENCIES),
     'ceiling: no JavaScript, records': ({**NULL, 'record': 'true'}, (2,)),
     'ceiling: V8 alone': (REUSED, CONCURRENCIES),
+    'ceiling: V8 alone, script cached': (CACHED, CONCURRENCIES),
 }
 # name: (processes, concurrency of each)
 BULL = {'1': (1, 1), '2': (1, 2), '4': (1, 4), '2 × 2': (2, 2)}
@@ -35,10 +39,10 @@ BULL_COUNT_MAX = 2000  # BullMQ keeps some 10,000 events, in which its results a
 
 
 class IsoqSide:
-    kind, count_max = 'isoq', COUNT_MAX
+    count_max = COUNT_MAX
 
-    def __init__(self, rig, server, redis, settings):
-        self.redis = redis
+    def __init__(self, rig, server, redis, settings, kind):
+        self.redis, self.kind = redis, kind
         settings = {**BASE, **settings}
         if 'executor_path' in settings:
             settings['executor_path'] = bench_program(settings['executor_path'])
@@ -173,15 +177,16 @@ def measure(make_side, settings):
 
 
 def variants(settings, missing_peers):
-    def isoq(values, executors):
+    def isoq(name, values, executors):
+        kind = 'isoq-other' if name.endswith(OTHER) else 'isoq'
         return lambda: measure(lambda rig, server, redis: IsoqSide(
-            rig, server, redis, {**values, 'executors': executors}), settings)
+            rig, server, redis, {**values, 'executors': executors}, kind), settings)
 
     def bull(processes, concurrency):
         return lambda: measure(lambda rig, server, redis: BullSide(
             rig, server, redis, processes, concurrency), settings)
 
-    found = [Variant('end to end', f'{name} | {executors}', isoq(values, executors))
+    found = [Variant('end to end', f'{name} | {executors}', isoq(name, values, executors))
              for name, (values, counts) in KINDS.items() for executors in counts]
     why = missing_peers['bullmq'] or missing_peers['isolated-vm']
     found += [Variant('end to end', f'BullMQ + isolated-vm | {label}', bull(*how), why and f'not installed: {why}')

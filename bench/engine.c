@@ -1,7 +1,7 @@
 /*
  * One job again and again in this process, without a broker: what the engine costs by itself.
  *
- *     bench-engine fresh|rewind|reused|reused-compiling CODE_FILE EXPECTED SECONDS JOBS_AT_LEAST
+ *     bench-engine fresh|rewind|rewind-held|reused|reused-compiling CODE_FILE EXPECTED SECONDS JOBS_AT_LEAST
  *
  * `reused` is no way of isoq's but the ceiling (reused.h). Every result is compared with EXPECTED. In a process that
  * rewinds itself nothing outlasts a job but the stack, so the samples are there.
@@ -59,7 +59,7 @@ static void run(const struct task *task) {
   long len;
 
   if (strncmp(task->mode, "reused", 6) != 0) {
-    run_isoq(task, strcmp(task->mode, "rewind") == 0);
+    run_isoq(task, strncmp(task->mode, "rewind", 6) == 0);
     return;
   }
   len = reused_run(task->code, task->code_len, false, strcmp(task->mode, "reused-compiling") == 0, text,
@@ -70,7 +70,8 @@ static void run(const struct task *task) {
 
 static void start(const struct task *task) {
   const struct engine_rewind_options options = {.max_heap_size_bytes = (size_t)MEMORY_MB << 20};
-  bool rewinding = strcmp(task->mode, "rewind") == 0;
+  const struct engine_job job = {.code = {task->code, task->code_len}};
+  bool rewinding = strncmp(task->mode, "rewind", 6) == 0;
   int r = 0;
 
   if (rewinding && engine_rewind_init() < 0) fail("rewind", "not in this build");
@@ -81,6 +82,9 @@ static void start(const struct task *task) {
   if (rewinding) r = engine_checkpoint(&options);
   if (r < 0) fail("engine_checkpoint", strerror(-r));
   if (strncmp(task->mode, "reused", 6) == 0 && reused_init() < 0) fail("reused_init", "no isolate");
+  if (rewinding && engine_rewind(NULL, 0) < 0) fail("engine_rewind", "not after the checkpoint");
+  if (strcmp(task->mode, "rewind-held") == 0 && engine_hold(&job, NULL, 0) < 0)
+    fail("engine_hold", "not held");
   for (int i = 0; i < WARM_UP; i++)
     run(task);
 }
@@ -94,7 +98,8 @@ int main(int argc, char **argv) {
   task.mode = argv[1];
   task.expected = argv[3];
   if (strcmp(task.mode, "fresh") != 0 && strcmp(task.mode, "rewind") != 0 &&
-      strcmp(task.mode, "reused") != 0 && strcmp(task.mode, "reused-compiling") != 0)
+      strcmp(task.mode, "rewind-held") != 0 && strcmp(task.mode, "reused") != 0 &&
+      strcmp(task.mode, "reused-compiling") != 0)
     fail("no such mode", task.mode);
   file = fopen(argv[2], "rb");
   if (file == NULL) fail(argv[2], strerror(errno));

@@ -186,13 +186,16 @@ class Report:
 
         tiny = 'engine, tiny: '
         ivm = self.best(tiny, 'jobs_per_s', max, engine.BEST_PEER)
+        other = ', other scripts'
         for where, label in (('', 'over the frames'), (', in process', 'in process')):
-            rewind, fresh = f'{tiny}isoq `rewind`{where}', f'{tiny}isoq `fresh`{where}'
-            add('1', f'engine, tiny job, {label}: jobs/s of `rewind` to isolated-vm', rewind, ivm, 10)
-            add('1', f'engine, tiny job, {label}: jobs/s of `rewind` to `fresh`', rewind, fresh, 8)
-        for records in ('', ', records'):
+            for scripts in ('', other):
+                rewind, fresh = f'{tiny}isoq `rewind`{where}{scripts}', f'{tiny}isoq `fresh`{where}'
+                what = f'engine, tiny job, {label}: jobs/s of `rewind`{scripts} to'
+                add('1', f'{what} isolated-vm', rewind, ivm, 10)
+                add('1', f'{what} `fresh`', rewind, fresh, 8)
+        for records in ('', ', records', other):
             isoq, bull = f'end to end: isoq `rewind`{records} | ', BULL
-            label = f'end to end, with{"" if records else "out"} records: '
+            label = f'end to end, with{"" if "records" in records else "out"} records{other if records == other else ""}: '
             for executors in ('1', '2', '4'):
                 add('2', label + f'jobs/s of `rewind` with {executors} executor{"s" if executors != "1" else ""} to a worker '
                     f'of BullMQ + isolated-vm with a concurrency of {executors}', isoq + executors, bull + executors, 15)
@@ -201,13 +204,15 @@ class Report:
             add('2', label + 'p50 of `rewind` to BullMQ + isolated-vm, each at its best',
                 self.best(isoq, 'p50_ms', min), self.best(bull, 'p50_ms', min), 0.2, 'p50_ms', at_most=True)
         for executors in ('1', '2', '4'):
-            for ceiling in ('no JavaScript', 'V8 alone'):
+            for scripts, ceiling in (('', 'no JavaScript'), (other, 'no JavaScript'), ('', 'V8 alone, script cached'),
+                                     (other, 'V8 alone')):
                 plural = 's' if executors != '1' else ''
-                add('3', f'end to end, {executors} executor{plural}: jobs/s of `rewind` to "{ceiling}"',
-                    f'end to end: isoq `rewind` | {executors}', f'end to end: ceiling: {ceiling} | {executors}', 0.5)
+                add('3', f'end to end, {executors} executor{plural}: jobs/s of `rewind`{scripts} to "{ceiling}"',
+                    f'end to end: isoq `rewind`{scripts} | {executors}',
+                    f'end to end: ceiling: {ceiling} | {executors}', 0.5)
         for where, label in ((', over the frames', 'over the frames'), (', in process', 'in process')):
-            ours = f'{tiny}isoq `rewind`' + (where if 'process' in where else '')
-            add('3', f'engine, tiny job, {label}: jobs/s of `rewind` to "V8 alone"', ours,
+            ours = f'{tiny}isoq `rewind`' + (where if 'process' in where else '') + other
+            add('3', f'engine, tiny job, {label}: jobs/s of `rewind`{other} to "V8 alone"', ours,
                 f'{tiny}ceiling: V8 alone{where}', 0.5)
         weight = self.medians.get('weight: isoq `rewind`', {})
         sizes = [weight[name] for name in ('after_start_mb', 'after_jobs_mb') if name in weight]

@@ -1,10 +1,10 @@
 /*
- * An executor that stands in for isoq-executor, to show what is not the executor's cost. Compiled twice:
+ * An executor that stands in for isoq-executor, to show what is not the executor's cost. Compiled three times:
  *
  * bench-null-executor runs no JavaScript and answers every JOB with one and the same RESULT. A worker with it
  * (executor_path, unlocked) shows what Redis and the broker cost by themselves, the ceiling of every worker.
  * bench-reused-executor (STAND_IN_V8) runs the script in an isolate that is already there (reused.h): what V8 costs on
- * top, without a pristine isolate, limits or console.
+ * top, without a pristine isolate, limits or console. bench-cached-executor does not even compile a text again.
  *
  * Read and written in as few system calls as can be. Arguments are those of isoq-executor, and ignored. It is for
  * bench/ only: it has no sandbox, and says so in HELLO.
@@ -66,7 +66,7 @@ static const uint8_t *receive_frame(struct wire_header *header) {
 /* The text of the result, in `text`; its length. */
 static size_t run(const struct wire_job *job, char *text, size_t text_size) {
 #ifdef STAND_IN_V8
-  long len = reused_run(job->code.data, job->code.len, job->code_is_json, true, text, text_size);
+  long len = reused_run(job->code.data, job->code.len, job->code_is_json, STAND_IN_COMPILES, text, text_size);
 
   if (len < 0) _exit(1);
   return (size_t)len;

@@ -2,10 +2,11 @@
  * One job again and again through the frames of worker/wire.h, with one executor at a time and no Redis: what a job
  * costs once it has reached a broker.
  *
- *     bench-wire [--process] CODE_FILE EXPECTED SECONDS JOBS_AT_LEAST EXECUTOR [ARGUMENT...]
+ *     bench-wire [--process|--other] CODE_FILE EXPECTED SECONDS JOBS_AT_LEAST EXECUTOR [ARGUMENT...]
  *
  * One job after the other: the next is sent when the result of the last is there, so that a job's time holds what its
- * executor does after the result, too. --process: an executor for each job. Every result is compared with EXPECTED.
+ * executor does after the result, too. --process: an executor for each job. --other: another script in each job, by a
+ * comment. Every result is compared with EXPECTED.
  */
 #include <errno.h>
 #include <signal.h>
@@ -43,8 +44,9 @@ static struct {
   uint32_t job;
 } executor = {.pid = -1, .socket = -1};
 
-static char code[CODE_MAX];
-static size_t code_len;
+static char code[CODE_MAX + 16];
+static size_t code_len; /* without the comment */
+static bool other_scripts;
 static const char *expected;
 static char **command;
 static bool rewinding;
@@ -138,7 +140,7 @@ static int64_t cpu_ns(void) {
 
 static void run_job(void) {
   static struct wire_buffer buffer;
-  const struct wire_job job = {
+  struct wire_job job = {
       .timeout_ms = 30000,
       .max_timers = 10000,
       .functions = (UINT32_C(1) << FUNCTIONS) - 1,
@@ -153,6 +155,8 @@ static void run_job(void) {
   struct wire_result result;
   const uint8_t *payload;
 
+  if (other_scripts)
+    job.code.len += (size_t)snprintf(code + code_len, sizeof(code) - code_len, "//%u", executor.job);
   if (wire_job_encode(&buffer, ++executor.job, &job) < 0) fail("JOB", "does not fit");
   send_all(buffer.data, buffer.len);
   wire_buffer_reset(&buffer, 1 << 20);
@@ -182,8 +186,8 @@ static void read_code(const char *path) {
   FILE *file = fopen(path, "rb");
 
   if (file == NULL) fail(path, strerror(errno));
-  code_len = fread(code, 1, sizeof(code), file);
-  if (code_len == sizeof(code)) fail(path, "too long");
+  code_len = fread(code, 1, CODE_MAX, file);
+  if (code_len == CODE_MAX) fail(path, "too long");
   fclose(file);
 }
 
@@ -191,9 +195,11 @@ int main(int argc, char **argv) {
   static struct samples samples;
   bool process = argc > 1 && strcmp(argv[1], "--process") == 0;
 
-  argv += process ? 2 : 1;
-  argc -= process ? 2 : 1;
-  if (argc < 5) fail("usage", "[--process] CODE_FILE EXPECTED SECONDS JOBS_AT_LEAST EXECUTOR [ARGUMENT...]");
+  other_scripts = argc > 1 && strcmp(argv[1], "--other") == 0;
+  argv += process || other_scripts ? 2 : 1;
+  argc -= process || other_scripts ? 2 : 1;
+  if (argc < 5)
+    fail("usage", "[--process|--other] CODE_FILE EXPECTED SECONDS JOBS_AT_LEAST EXECUTOR [ARGUMENT...]");
   read_code(argv[0]);
   expected = argv[1];
   command = argv + 4;

@@ -1,10 +1,11 @@
 // The producer, the same for both queues: node, ioredis, one connection for what it sends.
 //
-//   node client.mjs isoq|bullmq stage   REDIS_SOCKET CODE_FILE FIRST COUNT    puts jobs aside, says "staged"; lets the
+//   node client.mjs KIND stage   REDIS_SOCKET CODE_FILE FIRST COUNT    puts jobs aside, says "staged"; lets the
 //                                       worker see all of them when a line comes on standard input, and says "gone"
-//   node client.mjs isoq|bullmq latency REDIS_SOCKET CODE_FILE FIRST COUNT EXPECTED SECONDS   one job in
+//   node client.mjs KIND latency REDIS_SOCKET CODE_FILE FIRST COUNT EXPECTED SECONDS   one job in
 //                                       flight; fewer than COUNT jobs when the time is over
 //
+// KIND: isoq, bullmq; or isoq-other, whose jobs have another script each: the same, with a comment of its own.
 // A job's latency is the time from sending it until its result's text is there. Jobs are named FIRST, FIRST + 1, ….
 import {readFileSync} from 'node:fs';
 import {once} from 'node:events';
@@ -20,7 +21,7 @@ const names = Array.from({length: Number(count)}, (_, i) => `job${Number(first) 
 const connection = new Redis({path, maxRetriesPerRequest: null});
 
 class Isoq {
-  #job = (id) => JSON.stringify({id, code});
+  #job = (id) => JSON.stringify({id, code: kind === 'isoq-other' ? `${code}//${id}` : code});
 
   async stage() {
     for (let i = 0; i < names.length; i += PART)
@@ -76,7 +77,7 @@ class Bull {
   }
 }
 
-const queue = kind === 'isoq' ? new Isoq() : new Bull();
+const queue = kind === 'bullmq' ? new Bull() : new Isoq();
 await queue.open?.();
 if (deed === 'stage') {
   await queue.stage();
