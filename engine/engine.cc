@@ -363,14 +363,26 @@ __attribute__((noinline)) void RunInIsolate(Runtime *runtime, const engine_job &
   isolate->SetData(0, nullptr);
 }
 
+// In V8 10, the isolate that makes the heap which all of a process share draws a number for it. Those that find it there, as
+// beside the prepared one, draw it here, so that a seed gives the same numbers.
+void DrawForSharedHeap(v8::Isolate *isolate, bool is_there) {
+#if V8_MAJOR_VERSION < 11
+  v8::HandleScope scope(isolate);
+  if (is_there) v8::Symbol::New(isolate);
+#else
+  (void)isolate, (void)is_there;
+#endif
+}
+
 void RunInNewIsolate(const engine_job &job, const runtime_config &config, const engine_host &host,
-                     execution_result *out) {
+                     bool is_alone, execution_result *out) {
   auto budget = std::make_unique<MemoryBudget>(std::max(config.max_heap_size_bytes, kMinHeapBytes));
   auto allocator = std::make_unique<CountingAllocator>(budget.get());
   RandomSetSeed(config.has_seed ? &config.seed : nullptr);
   v8::Isolate *isolate = NewIsolate(config.max_heap_size_bytes, allocator.get());
   {
     v8::Isolate::Scope scope(isolate);
+    DrawForSharedHeap(isolate, !is_alone);
     Runtime runtime{isolate, config, host, budget.get(), platform.get(), out};
     RunInIsolate(&runtime, job);
   }
@@ -449,7 +461,7 @@ void RunJob(const engine_job &job, const runtime_config &config, const engine_ho
   if (IsFor(job, config))
     RunInPrepared(job, config, host, out);
   else
-    RunInNewIsolate(job, config, host, out);
+    RunInNewIsolate(job, config, host, prepared == nullptr, out);
   if (prepared == nullptr || prepared->refusal != nullptr) return;
   bool clean = out->status == ISOQ_STATUS_OK || out->status == ISOQ_STATUS_ERROR ||
                out->status == ISOQ_STATUS_OUTPUT_LIMIT || out->status == ISOQ_STATUS_INVALID;

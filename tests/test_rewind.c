@@ -246,10 +246,13 @@ START_TEST(a_seed_gives_the_numbers_that_it_gives_a_new_isolate) {
   }
   ck_assert_str_ne(expected[0][0].result, expected[1][0].result);
   take_checkpoint();
-  for (unsigned i = 0; i < 6; i++) {
-    config.seed = i / 2 * UINT64_C(0x123456789abcdef);
+  for (unsigned i = 0; i < 12; i++) {
+    unsigned seed = i / 2 % 3;
+
+    if (i == 6) config.max_heap_size_bytes /= 2; /* in an isolate made for it, beside the other one */
+    config.seed = seed * UINT64_C(0x123456789abcdef);
     run_with(i % 2 ? late : draw, &config, &found);
-    expect_same("seeded", &expected[i / 2][i % 2], &found);
+    expect_same(i < 6 ? "seeded" : "seeded, in a new isolate", &expected[seed][i % 2], &found);
   }
 }
 END_TEST

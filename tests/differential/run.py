@@ -433,9 +433,7 @@ class Run:
                    'max_output_bytes': 8 if i % 4 == 3 else 1 << 20,
                    'capture_console': i % 9 != 8} for i in range(40)]
         raw, text = {'code': '"1 + 1"', 'raw_code': True}, {'code': '1 + 1'}  # the same bytes on the wire
-        # Without seeds: with V8 10.2, an isolate of another size draws other numbers from one in a rewound process.
-        sizes = [{**job, 'code': code.replace('Math.random()', '0'), 'memory_mb': 64 if i % 7 == 6 else DEFAULT_MEMORY_MB}
-                 for i, job in enumerate(others)]
+        sizes = [{**job, 'memory_mb': 64 if i % 7 == 6 else DEFAULT_MEMORY_MB} for i, job in enumerate(others)]
         turns = [raw] * 12 + [text] * 36 + [raw] * 36 + [raw, text] * 20
         orders = {'jobs with one text': others, 'the same, of other sizes': sizes, 'two scripts of one text': turns}
         for name, jobs in orders.items():
