@@ -363,8 +363,8 @@ __attribute__((noinline)) void RunInIsolate(Runtime *runtime, const engine_job &
   isolate->SetData(0, nullptr);
 }
 
-// In V8 10, the isolate that makes the heap which all of a process share draws a number for it. Those that find it there, as
-// beside the prepared one, draw it here, so that a seed gives the same numbers.
+// In V8 10, the isolate that makes the heap which all of a process share draws a number for it. Those that find it there,
+// as beside the prepared one, draw it here, so that a seed gives the same numbers.
 void DrawForSharedHeap(v8::Isolate *isolate, bool is_there) {
 #if V8_MAJOR_VERSION < 11
   v8::HandleScope scope(isolate);

@@ -213,15 +213,16 @@ int engine_run(const struct engine_job *job, const struct runtime_config *config
                const struct engine_host *host, struct execution_result *out);
 
 /*
- * Holds a script that comes again and again: V8 compiles it in the prepared isolate, and that becomes the state to which
- * engine_rewind() goes back. Nothing of it runs, and nothing but its text is in that state: jobs with the same script find
- * what they would in a new isolate, only sooner. Before any other, it is to be released. Both are for the time between
- * engine_rewind() and a job, and call that: `keep` is as there, and the text is not where it would be put back.
+ * Holds a script that comes again and again: V8 compiles it in the prepared isolate, and that becomes the state to
+ * which engine_rewind() goes back. Nothing of it runs, and nothing but its text is in that state: jobs with the same
+ * script find what they would in a new isolate, only sooner. Before any other, it is to be released. Both are for the
+ * time between engine_rewind() and a job, and call that: `keep` is as there, and the text is not where it would be put
+ * back.
  *
- * It has no limits of time and memory, so it is for scripts that jobs have compiled, in this isolate (engine_used_prepared()).
- * 0; -ENOTSUP: as before, none is held (V8 keeps no script with top-level await or return; one that is too large or
- * nested too deeply, or does not compile; another one is held); or another negative errno, and the process must _exit()
- * at once.
+ * It has no limits of time and memory, so it is for scripts that jobs have compiled, in this isolate
+ * (engine_used_prepared()). 0; -ENOTSUP: as before, none is held (V8 keeps no script with top-level await or return; one
+ * that is too large or nested too deeply, or does not compile; another one is held); or another negative errno, and the
+ * process must _exit() at once.
  */
 int engine_hold(const struct engine_job *job, volatile void *keep, size_t keep_len);
 bool engine_is_holding(void);
