@@ -196,9 +196,10 @@ class Report:
                 what = f'engine, tiny job, {label}: jobs/s of `rewind`{scripts} to'
                 add('1', f'{what} isolated-vm', rewind, ivm, 10)
                 add('1', f'{what} `fresh`', rewind, fresh, 8)
-        for records in ('', ', records', other):
-            isoq, bull = f'end to end: isoq `rewind`{records} | ', BULL
-            label = f'end to end, with{"" if "records" in records else "out"} records{other if records == other else ""}: '
+        for rest, how in (('', 'without records'), (', records', 'with records'),
+                          (other, f'without records{other}')):
+            isoq, bull = f'end to end: isoq `rewind`{rest} | ', BULL
+            label = f'end to end, {how}: '
             for executors in ('1', '2', '4'):
                 add('2', label + f'jobs/s of `rewind` with {executors} executor{"s" if executors != "1" else ""} to a worker '
                     f'of BullMQ + isolated-vm with a concurrency of {executors}', isoq + executors, bull + executors, 15)

@@ -363,17 +363,6 @@ __attribute__((noinline)) void RunInIsolate(Runtime *runtime, const engine_job &
   isolate->SetData(0, nullptr);
 }
 
-// In V8 10, the isolate that makes the heap which all of a process share draws a number for it. Those that find it there,
-// as beside the prepared one, draw it here, so that a seed gives the same numbers.
-void DrawForSharedHeap(v8::Isolate *isolate, bool is_there) {
-#if V8_MAJOR_VERSION < 11
-  v8::HandleScope scope(isolate);
-  if (is_there) v8::Symbol::New(isolate);
-#else
-  (void)isolate, (void)is_there;
-#endif
-}
-
 void RunInNewIsolate(const engine_job &job, const runtime_config &config, const engine_host &host,
                      bool is_alone, execution_result *out) {
   auto budget = std::make_unique<MemoryBudget>(std::max(config.max_heap_size_bytes, kMinHeapBytes));
@@ -382,7 +371,12 @@ void RunInNewIsolate(const engine_job &job, const runtime_config &config, const 
   v8::Isolate *isolate = NewIsolate(config.max_heap_size_bytes, allocator.get());
   {
     v8::Isolate::Scope scope(isolate);
-    DrawForSharedHeap(isolate, !is_alone);
+    // In V8 10, the isolate that makes the heap which all of a process share draws a number for it. Those that find it
+    // there, as beside the prepared one, draw it here, so that a seed gives the same numbers.
+    if (V8_MAJOR_VERSION < 11 && !is_alone) {
+      v8::HandleScope handles(isolate);
+      v8::Symbol::New(isolate); // draws its hash
+    }
     Runtime runtime{isolate, config, host, budget.get(), platform.get(), out};
     RunInIsolate(&runtime, job);
   }

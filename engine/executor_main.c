@@ -765,7 +765,7 @@ static void rewind_process(void) {
 /* The script of the last jobs. On the stack: it outlasts rewinds. */
 struct streak {
   size_t len;
-  bool is_json, held, refused;
+  bool is_json, refused;
   unsigned jobs;       /* how many of them had it; if it is not held, those which were cheap */
   unsigned hold_after; /* as many */
   char text[SMALL_JOB_BYTES];
@@ -773,16 +773,16 @@ struct streak {
 
 /* Nothing is left of its text, and nothing held. Where it was in vain, or nearly, more are waited for the next time. */
 static void end_streak(struct streak *streak) {
-  bool worth = streak->held && streak->jobs / HOLD_WORTH >= streak->hold_after;
+  bool held = engine_is_holding();
 
-  if (worth)
+  if (held && streak->jobs / HOLD_WORTH >= streak->hold_after)
     streak->hold_after = HOLD_AFTER;
-  else if ((streak->held || streak->refused) && streak->hold_after < HOLD_AFTER_MAX)
+  else if ((held || streak->refused) && streak->hold_after < HOLD_AFTER_MAX)
     streak->hold_after *= 2;
   if (engine_release(&kept, sizeof(kept)) < 0) _exit(EXECUTOR_EXIT_REWIND);
   explicit_bzero(streak->text, streak->len);
   streak->len = streak->jobs = 0;
-  streak->held = streak->refused = false;
+  streak->refused = false;
 }
 
 /* Before a job; with nothing allocated since the last rewind. */
@@ -797,11 +797,10 @@ static void choose_script(struct streak *streak, const struct wire_job *job) {
     streak->len = wanted.code.len;
     streak->is_json = wanted.code_is_json;
     memcpy(streak->text, wanted.code.data, wanted.code.len);
-  } else if (!streak->held && streak->jobs == streak->hold_after) {
+  } else if (streak->jobs == streak->hold_after) {
     r = engine_hold(&wanted, &kept, sizeof(kept));
     if (r < 0 && r != -ENOTSUP)
       _exit(EXECUTOR_EXIT_REWIND); /* nothing of the job has run: another one does it */
-    streak->held = r == 0;
     streak->refused = r < 0;
   }
 }
@@ -817,8 +816,7 @@ static int serve(bool rewinding) {
   struct wire_job job;
   sig_atomic_t number;
   uint8_t *payload = small;
-  bool fit = true;
-  bool cheap;
+  bool fit = true, cheap;
   int r;
 
   for (;;) {
@@ -851,7 +849,7 @@ static int serve(bool rewinding) {
     console.job = number; /* not before: it would be held, or put back */
     fit = run_job(&job, rewinding, &cheap);
     console.job = 0;
-    streak.jobs = cheap || streak.held ? streak.jobs + 1 : 0;
+    streak.jobs = cheap || engine_is_holding() ? streak.jobs + 1 : 0;
     if (payload == small)
       explicit_bzero(small, header.length); /* the next job finds nothing of it */
     else

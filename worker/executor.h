@@ -100,9 +100,10 @@ int executor_new(struct event_base *base, const struct executor_options *options
 void executor_free(struct executor *executor);
 
 /*
- * Takes the job on 0; -ENOMEM: it stays the caller's. READY: it runs now. BUSY, and executor_has_room(): it is sent ahead,
- * and runs after those which were given before it. Its deadlines begin when it does. If the one that runs takes longer
- * than EXECUTOR_PATIENCE_MS, or waits for anything, those ahead come back by `returned`. executor_flush() sends what was given.
+ * Takes the job on 0; -ENOMEM: it stays the caller's. READY: it runs now. BUSY, and executor_has_room(): it is sent
+ * ahead, and runs after those which were given before it. Its deadlines begin when it does. If the one that runs takes
+ * longer than EXECUTOR_PATIENCE_MS, or waits for anything, those ahead come back by `returned`. executor_flush() sends
+ * what was given.
  */
 int executor_run(struct executor *executor, struct job *job);
 void executor_flush(struct executor *executor);

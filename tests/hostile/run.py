@@ -7,8 +7,8 @@ with a printed seed. Afterwards: one result for every job and nothing left in Re
 SIGTERM, no process at all. The last line is "N passed, N failed".
 
 With --times N (of --isolate rewind), there is one executor, and after the first pass each script that ends well and soon
-runs N times in a row, so that the executor holds it (engine/executor_main.c: N is 12 or more). Then comes CANARY, often
-enough for the next script to be held as soon.
+runs N times in a row, so that the executor holds it (engine/executor_main.c: from the fifth time on). Then comes CANARY,
+often enough for the next script to be held as soon.
 
 A header is the leading comment of a script. Lines of it that mean something (`\\n` etc. in *_json as in JSON):
 
@@ -42,7 +42,7 @@ import time
 
 MEMORY_MB = 64
 EXECUTORS, SPARES = 2, 1
-CANARY, CANARY_TIMES = 'finds_nothing', 65
+CANARY, CANARY_TIMES = 'finds_nothing', 17
 HELD_MAX_MS = 50  # of processor time, in executor_main.c
 IN_FLIGHT = 4
 RESULT_PATIENCE_S = 60       # for any result at all
