@@ -240,8 +240,10 @@ class Run:
             if self.spoil and index % self.spoil == 0 and used.times == min(self.times, REPEATED_ANYWAY) - 1:
                 compared['stdout'] += 'spoilt'
             used.add(compared)
-            not_held += lane.executor is None or result['cpu_time_ms'] > REPEATED_MAX_CPU_MS
-            lane.discouraged |= self.times < HOLD_AFTER * HOLD_WORTH or result['cpu_time_ms'] > HOLD_CPU_MS / 2
+            ended = lane.executor is None  # and the result may have no times
+            not_held += ended or result['cpu_time_ms'] > REPEATED_MAX_CPU_MS
+            lane.discouraged = not ended and (lane.discouraged or self.times < HOLD_AFTER * HOLD_WORTH or
+                                              result['cpu_time_ms'] > HOLD_CPU_MS / 2)
         return used
 
     def encourage(self, lane):
